@@ -1,0 +1,46 @@
+# The doors of the project. Each does all of its own set-up.
+PYTHON ?= python3.11
+BIN := .venv/bin
+DEMO_ARGS ?=
+
+.PHONY: demo test test-slow check format wheel bench clean
+
+demo: .venv/run.stamp
+	$(BIN)/silkscreen demo $(DEMO_ARGS)
+
+test: .venv/dev.stamp
+	$(BIN)/pytest -m "not slow"
+
+test-slow: .venv/dev.stamp
+	$(BIN)/pytest -m slow
+
+check: .venv/dev.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/dev.stamp
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+wheel: .venv/dev.stamp
+	rm -rf dist
+	$(BIN)/python -m build --wheel --no-isolation
+
+.venv/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install it (Debian: apt install python3.11 python3.11-venv), or name another with make PYTHON=…"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/run.stamp: requirements/run.txt pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements/run.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/dev.stamp: requirements/dev.txt pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+clean:
+	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,98 @@
+"""The words of the ledger as Arrow schemas: what every adapter hands over, whatever it read.
+
+A transfer is one indivisible movement of one asset. It has payer legs (funds leave an address) and
+payee legs (funds reach one). A Bitcoin transaction keeps its n inputs and m outputs, an account
+transfer has one of each; a coinbase has no payer, and a fee is payers minus payees.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pyarrow as pa
+
+
+class Kind(StrEnum):
+    """What moved the asset. The order is the order of effect within one chain transaction."""
+
+    GENESIS = "genesis"
+    REWARD = "reward"
+    NATIVE = "native"
+    INTERNAL = "internal"
+    TOKEN = "token"  # noqa: S105  (a kind of transfer, not a secret)
+    FEE = "fee"
+    WITHDRAWAL = "withdrawal"
+
+
+class Side(StrEnum):
+    """Which side of a transfer a leg is on."""
+
+    PAYER = "payer"
+    PAYEE = "payee"
+
+
+AMOUNT = pa.decimal128(38, 0)
+"""Raw integer units of the asset (satoshi, wei, a token's or a currency's smallest unit)."""
+
+TRANSFER_SCHEMA = pa.schema(
+    [
+        pa.field("transfer", pa.int64(), nullable=False),  # number within this batch, from 0
+        pa.field("row", pa.int64(), nullable=False),  # row of the source that it came from, from 0
+        pa.field("height", pa.int64()),  # block; null where the source has none (a loose batch)
+        pa.field("position", pa.int32()),  # place in the block; null where unknown
+        pa.field("kind", pa.string(), nullable=False),  # a `Kind`
+        pa.field("part", pa.int32(), nullable=False),  # log index, trace index, or 0
+        pa.field("time", pa.timestamp("us"), nullable=False),  # UTC
+        pa.field("hash", pa.binary()),  # transaction hash (32 bytes) or a payment's reference (UTF-8)
+        pa.field("asset", pa.string(), nullable=False),  # asset part of a CAIP-19 id: slip44:0, trc20:T…, iso4217:USD
+        pa.field("block_hash", pa.binary()),
+        pa.field("lossy", pa.bool_(), nullable=False),  # an amount came as a double, or was rounded to the unit
+    ]
+)
+
+LEG_SCHEMA = pa.schema(
+    [
+        pa.field("transfer", pa.int64(), nullable=False),  # the transfer of this batch that it belongs to
+        pa.field("side", pa.string(), nullable=False),  # a `Side`
+        pa.field("index", pa.int32(), nullable=False),  # input or output index, or 0
+        pa.field("account", pa.string(), nullable=False),  # canonical address text, without the chain
+        pa.field("amount", AMOUNT, nullable=False),
+        pa.field("spent_hash", pa.binary()),  # UTXO payer legs: the output that is spent
+        pa.field("spent_index", pa.int32()),
+    ]
+)
+
+REJECT_SCHEMA = pa.schema(
+    [
+        pa.field("row", pa.int64(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),  # a short stable word: bad_address, bad_amount, too_large…
+        pa.field("detail", pa.string(), nullable=False),  # what was found, for a person
+    ]
+)
+
+
+@dataclass(frozen=True)
+class LegBatch:
+    """Transfers with their legs, and the source rows that could not become any.
+
+    `transfers`, `legs` and `rejected` follow the schemas above. A row is in `rejected` or it made
+    transfers, never both and never neither.
+    """
+
+    transfers: pa.Table
+    legs: pa.Table
+    rejected: pa.Table
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One asset of one chain.
+
+    `reference` is the asset part of its CAIP-19 id. An unlisted asset stays in the ledger but makes
+    no counterparty, no hop and no value: anyone can issue a token and write it into any history.
+    """
+
+    reference: str
+    symbol: str
+    decimals: int
+    listed: bool
+    usd_pegged: bool = False

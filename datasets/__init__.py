@@ -1,0 +1,1 @@
+"""The ledger in DuckDB, and everything that is loaded into it: labels, prices, records, snapshots."""

@@ -1,0 +1,1 @@
+"""What people decide, in SQLite: the API keys."""

@@ -1,0 +1,1 @@
+"""A labelled world of drug laundering, for the demo and for tests."""

@@ -1,0 +1,1 @@
+"""Label sources: one file for each format."""

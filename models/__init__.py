@@ -1,0 +1,1 @@
+"""Train, calibrate, explain and score; publish a snapshot for the API to serve."""
