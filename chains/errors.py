@@ -19,7 +19,9 @@ SilkscreenError
 ├── ModelError
 │   ├── ModelMissing          no model has been trained yet
 │   ├── ModelMismatch         the model was trained on other features
+│   ├── ModelDamaged          a file of it is absent or does not have its recorded hash
 │   └── TooFewRows            not enough labelled owners to train on
+├── RecordsError              the records store cannot be made, read or brought up to date
 └── AccessError
     ├── KeyMissing            no API key was given
     └── KeyRefused            an unknown, expired or revoked key
@@ -175,12 +177,28 @@ class ModelMismatch(ModelError):
         super().__init__(f"model {model} does not fit these features ({why}): train it again with `silkscreen train`")
 
 
+class ModelDamaged(ModelError):
+    """A file of the model is absent or does not have its recorded hash."""
+
+    def __init__(self, path: Path, *, why: str) -> None:
+        self.path, self.why = path, why
+        super().__init__(f"the model {path} is damaged ({why}): train it again with `silkscreen train`")
+
+
 class TooFewRows(ModelError):
     """Not enough labelled owners to train on."""
 
     def __init__(self, *, what: str, found: int, needed: int) -> None:
         self.what, self.found, self.needed = what, found, needed
         super().__init__(f"training needs at least {needed} {what}, and there are {found}: import more labels")
+
+
+class RecordsError(SilkscreenError):
+    """The records store cannot be made, read or brought up to date."""
+
+    def __init__(self, path: Path | str, *, why: str) -> None:
+        self.path, self.why = str(path), why
+        super().__init__(f"the records {path}: {why}")
 
 
 class AccessError(SilkscreenError):
