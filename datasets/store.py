@@ -1,0 +1,302 @@
+"""The ledger in one DuckDB file: open it, bring it to the newest schema, number chains and addresses.
+
+One process may hold the ledger for writing, and then no other can open it, not even to read. Several
+may read it while nobody writes. Numbers (`chain`, `address`, `transfer`) are for joins inside one
+ledger; they depend on the order of imports and never leave it.
+"""
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from chains.errors import FileError, LedgerBusy, LedgerMissing, LedgerTooNew
+
+if TYPE_CHECKING:
+    from chains.address import Chain
+
+SCHEMA_FOLDER = Path(__file__).with_name("schema")
+"""Numbered migrations `NNNN_name.sql`, applied in order, each in one transaction."""
+
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+"""Nothing is ever fetched: what is not bundled with DuckDB is not used."""
+
+_HOLDER = re.compile(r"held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
+
+
+@dataclass
+class Ledger:
+    """A ledger that is held open; close it, or use it in a `with`, so that others can open it."""
+
+    path: Path
+    connection: duckdb.DuckDBPyConnection
+    writable: bool
+
+    def close(self) -> None:
+        """Let go of the file; closing twice is harmless."""
+        self.connection.close()
+
+    def __enter__(self) -> Self:
+        """Return the open ledger itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of the file, whatever happened."""
+        self.close()
+
+
+def open_ledger(
+    path: Path, *, write: bool = False, wait_seconds: float = 30.0, threads: int | None = None
+) -> Ledger:
+    """Open the ledger at `path`; for writing it is created if absent and brought to the newest schema.
+
+    While another process holds it, try again for `wait_seconds`. `threads` limits DuckDB's own threads.
+    Raises LedgerMissing (reading what is not there), LedgerBusy, LedgerTooNew, FileError (not a ledger).
+    """
+    deadline = time.monotonic() + wait_seconds
+    if not path.exists():
+        if not write:
+            raise LedgerMissing(path)
+        _create(path)
+    connection = _connect(path, write=write, deadline=deadline, wait_seconds=wait_seconds)
+    try:
+        found, known = _schema_version(path, connection), newest_schema()
+        if found > known:
+            raise LedgerTooNew(path, found=found, known=known)
+        if found < known:
+            if not write:
+                connection.close()
+                connection = _connect(path, write=True, deadline=deadline, wait_seconds=wait_seconds)
+            migrate(connection)
+            if not write:
+                connection.close()
+                connection = _connect(path, write=False, deadline=deadline, wait_seconds=wait_seconds)
+        connection.execute("SET TimeZone = 'UTC'")
+        if threads is not None:
+            connection.execute(f"SET threads = {int(threads)}")
+    except BaseException:
+        connection.close()
+        raise
+    return Ledger(path, connection, write)
+
+
+@contextmanager
+def transaction(ledger: Ledger) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Commit what is done inside as one piece, or leave the ledger as it was if anything is raised."""
+    connection = ledger.connection
+    connection.begin()
+    try:
+        yield connection
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+def chain_number(ledger: Ledger, chain: "Chain") -> int:
+    """Return the number of `chain` in this ledger; a chain that is new to it is written down."""
+    found = ledger.connection.execute("SELECT chain FROM chain WHERE caip2 = $1", [chain.caip2]).fetchall()
+    if found:
+        return int(found[0][0])
+    added = ledger.connection.execute(
+        """
+        INSERT INTO chain (chain, caip2, name, utxo, simulated)
+        SELECT coalesce(max(chain), 0) + 1, $1, $2, $3, $4 FROM chain
+        RETURNING chain
+        """,
+        [chain.caip2, chain.name, chain.utxo, chain.simulated],
+    ).fetchall()
+    return int(added[0][0])
+
+
+def intern_accounts(ledger: Ledger, chain_number: int, accounts: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return the address number of every account text of one chain; new ones are written down.
+
+    `accounts` holds canonical texts without the chain and no nulls; the answer is int64 of the same
+    length. New numbers follow the order of first appearance. One set-based pass whatever the length:
+    the ledger's addresses are read once for each call, so hand over as many accounts as there are.
+    """
+    encoded = _one_chunk(accounts).dictionary_encode()
+    distinct = encoded.dictionary
+    if distinct.null_count or encoded.indices.null_count:
+        raise ValueError("an account without a text")
+    numbers = _find_numbers(ledger.connection, chain_number, distinct)
+    absent = np.flatnonzero(numbers < 0)
+    if absent.size:
+        start = next_number(ledger.connection, "address")
+        numbers[absent] = start + np.arange(absent.size)
+        _write_accounts(ledger.connection, chain_number, start, distinct.take(pa.array(absent)))
+    return pa.array(numbers).take(encoded.indices)
+
+
+def next_number(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    """Return the number that the next row of `table` gets: one more than the highest in its own column."""
+    highest = connection.execute(f"SELECT coalesce(max({table}), 0) FROM {table}").fetchall()  # noqa: S608
+    return int(highest[0][0]) + 1
+
+
+def newest_schema(folder: Path = SCHEMA_FOLDER) -> int:
+    """Return the number of the last migration."""
+    return max(number for number, _ in _migrations(folder))
+
+
+def migrate(connection: duckdb.DuckDBPyConnection, folder: Path = SCHEMA_FOLDER) -> None:
+    """Apply the migrations that the database has not seen, in order, each in one transaction."""
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS schema_version "
+        "(version INTEGER PRIMARY KEY, applied_at TIMESTAMP NOT NULL)"
+    )
+    seen = {row[0] for row in connection.execute("SELECT version FROM schema_version").fetchall()}
+    for number, file in _migrations(folder):
+        if number in seen:
+            continue
+        connection.begin()
+        try:
+            connection.execute(file.read_text("utf-8"))
+            connection.execute(
+                "INSERT INTO schema_version VALUES ($1, now()::TIMESTAMPTZ AT TIME ZONE 'UTC')", [number]
+            )
+        except BaseException:
+            connection.rollback()
+            raise
+        connection.commit()
+
+
+def _migrations(folder: Path) -> list[tuple[int, Path]]:
+    return sorted((int(file.name[:4]), file) for file in folder.glob("[0-9][0-9][0-9][0-9]_*.sql"))
+
+
+def _create(path: Path) -> None:
+    """Make an empty ledger beside `path` and put it there in one step, unless someone else was faster."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = path.with_name(f"{path.name}.new.{os.getpid()}")
+        made.unlink(missing_ok=True)
+        try:
+            with duckdb.connect(str(made), config=CONFIG) as connection:
+                migrate(connection)
+            try:
+                os.link(made, path)
+            except FileExistsError:
+                return
+        finally:
+            made.unlink(missing_ok=True)
+            made.with_name(made.name + ".wal").unlink(missing_ok=True)
+    except (OSError, duckdb.IOException) as error:
+        raise FileError(path, why=f"cannot make a ledger there ({_first_line(error)})") from error
+
+
+def _connect(path: Path, *, write: bool, deadline: float, wait_seconds: float) -> duckdb.DuckDBPyConnection:
+    pause = 0.02
+    while True:
+        try:
+            return duckdb.connect(str(path), read_only=not write, config=CONFIG)
+        except duckdb.Error as error:
+            holder = _holder(error)
+            if holder is None:
+                raise FileError(path, why=f"cannot be opened as a ledger ({_first_line(error)})") from error
+            if time.monotonic() + pause > deadline:
+                pid, process = holder
+                raise LedgerBusy(path, pid=pid, process=process, waited=wait_seconds) from error
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.25)
+
+
+def _holder(error: duckdb.Error) -> tuple[int | None, str | None] | None:
+    """Return process id and name of who holds the file; None when the error is of another kind."""
+    message = str(error)
+    if "same database file with a different configuration" in message:
+        return os.getpid(), _process_name(os.getpid())
+    if "Could not set lock" not in message:
+        return None
+    found = _HOLDER.search(message)
+    if found is None:
+        return None, None
+    pid = int(found["pid"])
+    return pid, _process_name(pid) or Path(found["program"]).name
+
+
+def _process_name(pid: int) -> str | None:
+    try:
+        name = Path(f"/proc/{pid}/comm").read_text("utf-8", errors="replace").strip()
+    except OSError:
+        return None
+    return "".join(character if character.isprintable() else "?" for character in name) or None
+
+
+def _schema_version(path: Path, connection: duckdb.DuckDBPyConnection) -> int:
+    tables = {row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    if "schema_version" not in tables:
+        raise FileError(path, why="a DuckDB file, but not a ledger of Silkscreen: name another path")
+    rows = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchall()
+    return int(rows[0][0])
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def _one_chunk(accounts: pa.Array | pa.ChunkedArray) -> pa.Array:
+    if isinstance(accounts, pa.ChunkedArray):
+        accounts = accounts.combine_chunks()
+    return accounts.cast(pa.string())
+
+
+def _find_numbers(
+    connection: duckdb.DuckDBPyConnection, chain_number: int, distinct: pa.Array
+) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+    """Return the numbers of distinct account texts, -1 where the ledger does not have one."""
+    numbers = np.full(len(distinct), -1, dtype=np.int64)
+    wanted = pa.table({"n": pa.array(np.arange(len(distinct))), "account": distinct})
+    with registered(connection, wanted_account=wanted):
+        found = connection.sql(
+            """
+            WITH wanted AS (SELECT n, account, md5_number_lower(account) AS key FROM wanted_account)
+            SELECT wanted.n, address.address
+            FROM address JOIN wanted ON address.key = wanted.key AND address.account = wanted.account
+            WHERE address.chain = $chain
+            """,
+            params={"chain": chain_number},
+        ).to_arrow_table()
+    numbers[found["n"].to_numpy()] = found["address"].to_numpy()
+    return numbers
+
+
+def _write_accounts(
+    connection: duckdb.DuckDBPyConnection, chain_number: int, start: int, accounts: pa.Array
+) -> None:
+    added = pa.table({"address": pa.array(start + np.arange(len(accounts))), "account": accounts})
+    with registered(connection, added_account=added):
+        connection.execute(
+            """
+            INSERT INTO address (address, chain, key, account)
+            SELECT address, $chain, md5_number_lower(account), account FROM added_account
+            """,
+            {"chain": chain_number},
+        )
+
+
+@contextmanager
+def registered(connection: duckdb.DuckDBPyConnection, **tables: pa.Table) -> Iterator[None]:
+    """Let SQL read Arrow tables by name for the length of the block."""
+    for name, table in tables.items():
+        connection.register(name, table)
+    try:
+        yield
+    finally:
+        for name in tables:
+            connection.unregister(name)
