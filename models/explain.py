@@ -1,0 +1,43 @@
+"""Why an account has its score: the features that moved it, in words."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.catalogue import describe_reason, find_feature
+from models.registry import Model
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One feature's part in one score."""
+
+    feature: str
+    value: float | None
+    """In the unit of the catalogue; None where it is not known."""
+    contribution: float
+    """What it adds to the log-odds: above 0 raises the score, below 0 lowers it."""
+    text: str
+
+
+def explain(model: Model, row_values: NDArray[np.float64], top: int = 8) -> list[Reason]:
+    """Return the `top` features that moved the score of one row [k] most, the strongest first.
+
+    Features that moved nothing are left out. The contributions of all features and the base sum to the
+    log-odds (`Model.contributions`); those left out here are the rest of that sum.
+    """
+    parts = model.contributions(np.asarray(row_values, dtype=np.float64).reshape(1, -1))[0, :-1]
+    moved = [i for i in range(len(model.names)) if parts[i] != 0]
+    moved.sort(key=lambda i: (-abs(parts[i]), model.names[i]))
+    return [_reason(model.names[i], float(row_values[i]), float(parts[i])) for i in moved[:top]]
+
+
+def _reason(name: str, value: float, contribution: float) -> Reason:
+    return Reason(
+        feature=name,
+        value=None if math.isnan(value) else value,
+        contribution=contribution,
+        text=describe_reason(find_feature(name), value),
+    )
