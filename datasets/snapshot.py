@@ -1,0 +1,393 @@
+"""The snapshot: an immutable, published bundle that the API serves from, and its reader.
+
+A snapshot is a folder `snapshots/<id>/`. Nothing in it is ever changed: a new build makes a new
+folder, and `snapshots/CURRENT` names the one in use. Numbers are read through memory maps, so opening
+one costs nothing but the check of its hashes. docs/snapshot.md describes every file and column.
+
+Rows are addresses in ascending order of their CAIP-10 text. Look-ups hash the text to 64 bits, search
+the sorted index, and compare the full text, so that a collision can never answer for another address.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from chains.errors import SnapshotDamaged, SnapshotMissing
+
+FORMAT = 1
+SNAPSHOTS = "snapshots"
+CURRENT = "CURRENT"
+MANIFEST = "manifest.json"
+
+SOURCE, DESTINATION = 0, 1
+
+
+@dataclass(frozen=True)
+class ExposureLine:
+    """How much of what an entity received (`source`) or sent (`destination`) belongs to a category.
+
+    `value` is in whole units of `symbol`, `share` of all that it received (or sent), over all assets.
+    """
+
+    direction: str
+    category: str
+    direct: bool
+    value: float
+    symbol: str
+    value_usd: float | None
+    share: float
+    min_hops: int
+
+
+@dataclass(frozen=True)
+class LabelLine:
+    """A claim about an address, with who makes it and when the world could know."""
+
+    account: str
+    category: str
+    entity: str
+    name: str
+    source: str
+    reference: str
+    confidence: float
+    published_at: datetime | None
+    recorded_at: datetime
+    licence: str
+    may_export: bool
+    cluster_definer: bool
+    programmes: tuple[str, ...]
+    listed_at: date | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the ledger holds of one address; amounts in whole units of the asset it moves most often."""
+
+    first_seen: datetime
+    last_seen: datetime
+    transfers_in: int
+    transfers_out: int
+    received: float
+    sent: float
+    received_usd: float | None
+    sent_usd: float | None
+    asset: str
+    symbol: str
+    assets: int
+    counterparties: int
+    height: int | None
+
+
+@dataclass(frozen=True)
+class TransferLine:
+    """One transfer of an address. `counterparty` is None where there are several or none."""
+
+    time: datetime
+    hash: str
+    direction: str
+    value: float
+    symbol: str
+    value_usd: float | None
+    counterparty: str | None
+    counterparties: int
+
+
+def text_keys(texts: list[str]) -> NDArray[np.uint64]:
+    """Return the 64-bit key of each text: the first eight bytes of its BLAKE2b, little-endian."""
+    raw = b"".join(hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
+    return np.frombuffer(raw, dtype="<u8")
+
+
+def current_snapshot(root: Path, *, verify: bool = True) -> "Snapshot":
+    """Open the snapshot that `root/snapshots/CURRENT` names. Raises SnapshotMissing, SnapshotDamaged."""
+    pointer = root / SNAPSHOTS / CURRENT
+    if not pointer.is_file():
+        raise SnapshotMissing(root / SNAPSHOTS)
+    return open_snapshot(root / SNAPSHOTS / pointer.read_text(encoding="utf-8").strip(), verify=verify)
+
+
+def open_snapshot(folder: Path, *, verify: bool = True) -> "Snapshot":
+    """Open the snapshot in `folder`; with `verify`, compare the SHA-256 of every file with the manifest.
+
+    Raises SnapshotMissing where there is none, SnapshotDamaged where a file is absent or altered.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise SnapshotMissing(folder)
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found = manifest["format"]
+        recorded = manifest["files"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise SnapshotDamaged(folder, why=f"{MANIFEST} cannot be read: {error}") from error
+    if found != FORMAT:
+        raise SnapshotDamaged(folder, why=f"format {found}, and this version reads format {FORMAT}")
+    if manifest_id(manifest) != manifest.get("id"):
+        raise SnapshotDamaged(folder, why=f"{MANIFEST} does not have its recorded hash")
+    for name, entry in recorded.items():
+        file = folder / name
+        if not file.is_file() or file.stat().st_size != entry["bytes"]:
+            raise SnapshotDamaged(folder, why=f"{name} is absent or cut short")
+        if verify and file_sha256(file) != entry["sha256"]:
+            raise SnapshotDamaged(folder, why=f"{name} does not have its recorded hash")
+    return Snapshot(folder, manifest)
+
+
+def manifest_id(manifest: dict[str, Any]) -> str:
+    """Return the id that a manifest's content gives: its `as_of` and twelve digits of its SHA-256."""
+    content = {key: value for key, value in manifest.items() if key != "id"}
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    moment = "".join(c for c in str(manifest["as_of"])[:19] if c.isdigit() or c == "T")
+    return f"{moment}Z-{digest[:12]}"
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Snapshot:
+    """One open snapshot. Rows are numbers of addresses; `find` turns a CAIP-10 text into one."""
+
+    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+        """Map the files; use `open_snapshot`, which checks them first."""
+        self.folder = folder
+        self.manifest = manifest
+        self.id: str = manifest["id"]
+        self.as_of = datetime.fromisoformat(manifest["as_of"]).astimezone(UTC).replace(tzinfo=None)
+        self.feature_names: tuple[str, ...] = tuple(manifest["feature_names"])
+        self.model_folder = folder / "model" if manifest["model"] else None
+        self._addresses = self._table("addresses")
+        self._by_text = self._index("address_index")
+        self._by_form = self._index("form_index")
+        self._features = np.load(folder / "features.npy", mmap_mode="r")
+        self._log_odds = np.load(folder / "log_odds.npy", mmap_mode="r") if manifest["model"] else None
+        self._exposures = self._table("exposures")
+        self._exposure_start = np.load(folder / "exposure_start.npy", mmap_mode="r")
+        self._transfers = self._table("transfers")
+        self._address_legs = self._table("address_legs")
+        self._address_start = np.load(folder / "address_start.npy", mmap_mode="r")
+        self._transfer_legs = self._table("transfer_legs")
+        self._transfer_start = np.load(folder / "transfer_start.npy", mmap_mode="r")
+        self._labels = self._table("labels")
+        self._labels_by_text = self._index("label_index")
+        self._labels_by_form = self._index("label_form_index")
+        self._members = np.load(folder / "members.npy", mmap_mode="r")
+        self._member_start = np.load(folder / "member_start.npy", mmap_mode="r")
+        self._assets: list[dict[str, Any]] = manifest["assets"]
+
+    def __len__(self) -> int:
+        """Return the number of addresses."""
+        return int(self._addresses.num_rows)
+
+    def find(self, caip10: str) -> int | None:
+        """Return the row of an address, or None where the ledger never saw it."""
+        for row in _look_up(self._by_text, caip10):
+            if self.account(row) == caip10:
+                return row
+        return None
+
+    def account(self, row: int) -> str:
+        """Return the CAIP-10 id of a row."""
+        return str(self._addresses.column("account")[row].as_py())
+
+    def accounts_on_any_chain(self, form: str) -> tuple[str, ...]:
+        """Return every address, on whatever chain, whose key form is `form`, in order."""
+        found = (row for row in _look_up(self._by_form, form) if self._cell("form", row) == form)
+        return tuple(sorted(self.account(row) for row in found))
+
+    def entity(self, row: int) -> str:
+        """Return the public id of the row's entity: the CAIP-10 id of its earliest member."""
+        return self.account(self._entity_row(row))
+
+    def entity_size(self, row: int) -> int:
+        """Return how many addresses the row's entity has in this snapshot."""
+        entity = self._entity_row(row)
+        return int(self._member_start[entity + 1] - self._member_start[entity])
+
+    def features(self, row: int) -> NDArray[np.float64]:
+        """Return the feature values of a row, in the order of `feature_names`; NaN where unknown."""
+        return np.array(self._features[row], dtype=np.float64)
+
+    def feature_matrix(self) -> NDArray[np.float64]:
+        """Return all feature values, memory-mapped: [rows, features]."""
+        return self._features  # type: ignore[no-any-return]
+
+    def log_odds(self, row: int) -> float | None:
+        """Return the model's calibrated log-odds of a row, or None where the snapshot has no model."""
+        return None if self._log_odds is None else float(self._log_odds[row])
+
+    def riskiest(self, limit: int) -> list[int]:
+        """Return the rows with the highest log-odds, one an entity, highest first; ties by CAIP-10 text."""
+        if self._log_odds is None:
+            return []
+        order = np.argsort(-np.asarray(self._log_odds), kind="stable")
+        chosen: list[int] = []
+        seen: set[int] = set()
+        for row in order:
+            entity = self._entity_row(int(row))
+            if entity not in seen:
+                seen.add(entity)
+                chosen.append(int(row))
+            if len(chosen) >= limit:
+                break
+        return chosen
+
+    def exposures(self, row: int) -> tuple[ExposureLine, ...]:
+        """Return the exposures of the row's entity: sources first, each side by falling share."""
+        entity = self._entity_row(row)
+        start, end = int(self._exposure_start[entity]), int(self._exposure_start[entity + 1])
+        lines = []
+        for line in self._exposures.slice(start, end - start).to_pylist():
+            asset = self._assets[line["asset"]]
+            lines.append(
+                ExposureLine(
+                    direction="source" if line["direction"] == SOURCE else "destination",
+                    category=line["category"],
+                    direct=line["direct"],
+                    value=line["value"] / 10 ** asset["decimals"],
+                    symbol=asset["symbol"],
+                    value_usd=None if line["usd"] is None else line["usd"] / 1e6,
+                    share=line["share"],
+                    min_hops=line["hops"],
+                )
+            )
+        lines.sort(key=lambda line: (line.direction != "source", -line.share, line.category, not line.direct))
+        return tuple(lines)
+
+    def labels(self, caip10: str) -> tuple[LabelLine, ...]:
+        """Return the labels of one address, most confident first; it need not be in the ledger."""
+        lines = (self._label(i) for i in _look_up(self._labels_by_text, caip10))
+        return _by_confidence(line for line in lines if line.account == caip10)
+
+    def entity_labels(self, row: int) -> tuple[LabelLine, ...]:
+        """Return the labels of the other addresses of the row's entity, most confident first."""
+        entity = self._entity_row(row)
+        members = self._members[self._member_start[entity] : self._member_start[entity + 1]]
+        labelled = self._addresses.column("labelled")
+        others = [int(m) for m in members if int(m) != row and labelled[int(m)].as_py()]
+        return _by_confidence(line for other in others for line in self.labels(self.account(other)))
+
+    def sanctions(self, form: str) -> tuple[LabelLine, ...]:
+        """Return the sanctions listings of whoever holds the key behind `form`, on whatever chain it was listed."""
+        found = []
+        for i in _look_up(self._labels_by_form, form):
+            if self._labels.column("form")[i].as_py() == form:
+                line = self._label(i)
+                if line.programmes:
+                    found.append(line)
+        return _by_confidence(iter(found))
+
+    def summary(self, row: int) -> Summary:
+        """Return what the ledger holds of one address."""
+        line = self._addresses.slice(row, 1).to_pylist()[0]
+        asset = self._assets[line["asset"]]
+        unit = 10 ** asset["decimals"]
+        return Summary(
+            first_seen=line["first_seen"],
+            last_seen=line["last_seen"],
+            transfers_in=line["transfers_in"],
+            transfers_out=line["transfers_out"],
+            received=int(line["received"]) / unit,
+            sent=int(line["sent"]) / unit,
+            received_usd=None if line["received_usd"] is None else line["received_usd"] / 1e6,
+            sent_usd=None if line["sent_usd"] is None else line["sent_usd"] / 1e6,
+            asset=asset["caip19"],
+            symbol=asset["symbol"],
+            assets=line["assets"],
+            counterparties=line["counterparties"],
+            height=line["height"],
+        )
+
+    def coverage(self, row: int) -> dict[str, Any]:
+        """Return how complete the view of one address is.
+
+        `history_share`: of what it spent, the share whose receipt the ledger holds (None: spent nothing);
+        `staleness_seconds`: from the chain's last transfer to the snapshot's `as_of`.
+        """
+        caip2 = ":".join(self.account(row).split(":")[:2])
+        head = self.manifest["heads"][caip2]
+        last = datetime.fromisoformat(head["time"]).astimezone(UTC).replace(tzinfo=None)
+        return {
+            "heights": {"first": head["first_height"], "last": head["height"]},
+            "history_share": self._cell("history_share", row),
+            "staleness_seconds": int((self.as_of - last).total_seconds()),
+        }
+
+    def transfers(self, row: int, limit: int) -> tuple[TransferLine, ...]:
+        """Return the newest transfers of one address, at most `limit`."""
+        start = int(self._address_start[row])
+        end = min(int(self._address_start[row + 1]), start + limit)
+        return tuple(self._transfer(leg) for leg in self._address_legs.slice(start, end - start).to_pylist())
+
+    def _transfer(self, leg: dict[str, Any]) -> TransferLine:
+        number = leg["transfer"]
+        transfer = self._transfers.slice(number, 1).to_pylist()[0]
+        start, end = int(self._transfer_start[number]), int(self._transfer_start[number + 1])
+        other_side = 1 - leg["side"]
+        sides = self._transfer_legs.column("side").slice(start, end - start).to_numpy()
+        rows = self._transfer_legs.column("address").slice(start, end - start).to_numpy()
+        others = np.unique(rows[sides == other_side])
+        asset = self._assets[transfer["asset"]]
+        return TransferLine(
+            time=transfer["time"],
+            hash=_shown_hash(transfer["hash"]),
+            direction="out" if leg["side"] == 0 else "in",
+            value=int(leg["amount"]) / 10 ** asset["decimals"],
+            symbol=asset["symbol"],
+            value_usd=None if leg["usd"] is None else leg["usd"] / 1e6,
+            counterparty=self.account(int(others[0])) if others.size == 1 else None,
+            counterparties=int(others.size),
+        )
+
+    def _entity_row(self, row: int) -> int:
+        return int(self._cell("entity", row))
+
+    def _cell(self, column: str, row: int) -> Any:
+        return self._addresses.column(column)[row].as_py()
+
+    def _label(self, i: int) -> LabelLine:
+        line = self._labels.slice(i, 1).to_pylist()[0]
+        del line["form"]
+        return LabelLine(**{**line, "programmes": tuple(line["programmes"])})
+
+    def _table(self, name: str) -> pa.Table:
+        with pa.memory_map(str(self.folder / f"{name}.arrow")) as source:
+            return pa.ipc.open_file(source).read_all()
+
+    def _index(self, name: str) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
+        keys = np.load(self.folder / f"{name}_keys.npy", mmap_mode="r")
+        rows = np.load(self.folder / f"{name}_rows.npy", mmap_mode="r")
+        return keys, rows
+
+
+def _look_up(index: tuple[NDArray[np.uint64], NDArray[np.uint32]], text: str) -> list[int]:
+    """Return the rows whose key is that of `text`, ascending; the caller compares the text itself."""
+    keys, rows = index
+    key = text_keys([text])[0]
+    first, last = np.searchsorted(keys, key, "left"), np.searchsorted(keys, key, "right")
+    return sorted(int(row) for row in rows[first:last])
+
+
+def _by_confidence(lines: Any) -> tuple[LabelLine, ...]:
+    return tuple(sorted(lines, key=lambda line: (-line.confidence, line.source, line.account, line.name)))
+
+
+def _shown_hash(raw: bytes | None) -> str:
+    """Return a transaction hash in hex; a payment's reference as the text that it is."""
+    if raw is None:
+        return ""
+    if len(raw) == 32:
+        return raw.hex()
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.hex()
