@@ -43,9 +43,9 @@ TRANSFER_SCHEMA = pa.schema(
         pa.field("part", pa.int32(), nullable=False),  # log index, trace index, or 0
         pa.field("time", pa.timestamp("us"), nullable=False),  # UTC
         pa.field("hash", pa.binary()),  # transaction hash (32 bytes) or a payment's reference (UTF-8)
-        pa.field("asset", pa.string(), nullable=False),  # asset part of a CAIP-19 id: slip44:0, trc20:T…, iso4217:USD
+        pa.field("asset", pa.string(), nullable=False),  # of a CAIP-19 id: slip44:0, trc20:T…, iso4217:USD
         pa.field("block_hash", pa.binary()),
-        pa.field("lossy", pa.bool_(), nullable=False),  # an amount came as a double, or was rounded to the unit
+        pa.field("lossy", pa.bool_(), nullable=False),  # rounding to the unit lost part of an amount
     ]
 )
 
@@ -64,23 +64,10 @@ LEG_SCHEMA = pa.schema(
 REJECT_SCHEMA = pa.schema(
     [
         pa.field("row", pa.int64(), nullable=False),
-        pa.field("reason", pa.string(), nullable=False),  # a short stable word: bad_address, bad_amount, too_large…
+        pa.field("reason", pa.string(), nullable=False),  # a stable word: bad_address, bad_amount, too_large…
         pa.field("detail", pa.string(), nullable=False),  # what was found, for a person
     ]
 )
-
-
-@dataclass(frozen=True)
-class LegBatch:
-    """Transfers with their legs, and the source rows that could not become any.
-
-    `transfers`, `legs` and `rejected` follow the schemas above. A row is in `rejected` or it made
-    transfers, never both and never neither.
-    """
-
-    transfers: pa.Table
-    legs: pa.Table
-    rejected: pa.Table
 
 
 @dataclass(frozen=True)
@@ -96,3 +83,17 @@ class Asset:
     decimals: int
     listed: bool
     usd_pegged: bool = False
+
+
+@dataclass(frozen=True)
+class LegBatch:
+    """Transfers with their legs, and the source rows that could not become any.
+
+    `transfers`, `legs` and `rejected` follow the schemas above. A row is in `rejected` or it made
+    transfers, never both and never neither. `assets` describes every asset of the transfers, by reference.
+    """
+
+    transfers: pa.Table
+    legs: pa.Table
+    rejected: pa.Table
+    assets: tuple[Asset, ...]
