@@ -143,7 +143,7 @@ class Model:
 
 def load_trees(text: str) -> lgb.Booster:
     """Return the booster of LightGBM's own text."""
-    return lgb.Booster(model_str=text, params={"verbosity": -1})
+    return lgb.Booster(model_str=text)
 
 
 def predict_raw(booster: lgb.Booster, values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,0 +1,252 @@
+"""Which labelled rows train, which validate and which test: apart in time and in owner."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from datasets.taxonomy import load_taxonomy
+from features.frame import FeatureFrame
+
+FOLDS: Mapping[str, float] = {"train": 0.6, "valid": 0.2, "test": 0.2}
+"""Shares by which an owner that could serve in several folds is dealt to one."""
+
+TARGET_COLUMNS = ("account", "owner", "drug", "category", "published_at")
+
+
+@dataclass(frozen=True)
+class Moments:
+    """When the frames of one training are taken (naive UTC, ascending)."""
+
+    train: tuple[datetime, ...]
+    valid: datetime
+    test: datetime
+
+
+@dataclass(frozen=True)
+class Owner:
+    """One owner of labelled accounts."""
+
+    name: str
+    drug: bool
+    category: str
+    known_at: datetime
+    """The first public word on it."""
+
+    @property
+    def licit(self) -> bool:
+        """Return whether nothing illicit is said of it: neither drugs nor any other crime."""
+        found = load_taxonomy().by_id.get(self.category)
+        return not self.drug and found is not None and found.group in {"ordinary", "service"}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one fold: frames in order of time, accounts ascending within each."""
+
+    accounts: tuple[str, ...]
+    as_of: tuple[datetime, ...]
+    values: NDArray[np.float64]
+    """[rows, features], NaN where unknown."""
+    owner: NDArray[np.int64]
+    """[rows], places in `owners`."""
+    owners: tuple[Owner, ...]
+    """Ascending by name, each with at least one row."""
+    drug: NDArray[np.bool_]
+    weight: NDArray[np.float64]
+    """Per frame the weights of one owner sum to 1."""
+
+    @property
+    def prevalence(self) -> float:
+        """Share of drug owners, an owner counting once a frame."""
+        return float(np.sum(self.weight[self.drug]) / np.sum(self.weight))
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Three folds that share no owner; what was left out of them, and why, in rows."""
+
+    train: Rows
+    valid: Rows
+    test: Rows
+    left_out: Mapping[str, int]
+
+
+def plan_moments(first: datetime, last: datetime) -> Moments:
+    """Place the moments of training between the first and the last transfer of a ledger.
+
+    Labels come late. So the train moments lie well before the validation moment, which lies before the
+    test moment, and 18% of the span remains after that for labels to become known.
+    Raises ValueError unless `first` lies before `last`.
+    """
+    if first >= last:
+        raise ValueError(f"the last transfer ({last}) must come after the first ({first})")
+    span = last - first
+
+    def at(share: float) -> datetime:
+        moment = first + timedelta(seconds=round(span.total_seconds() * share))
+        return moment.replace(microsecond=0)
+
+    return Moments(train=(at(0.30), at(0.42), at(0.54)), valid=at(0.66), test=at(0.82))
+
+
+def split_rows(
+    train: Sequence[FeatureFrame], valid: FeatureFrame, test: FeatureFrame, targets: pa.Table
+) -> Folds:
+    """Deal the labelled rows of the frames to three folds.
+
+    A row needs a target. Left out are seeded rows, rows of a drug owner after the first public word on it,
+    rows of an entity in which accounts of several owners are mixed up, and owners said to be both drug and
+    not. A label serves in training only if it was published before the validation moment, and in validation
+    only if before the test moment: the model could have been made then. An owner that could serve in
+    several folds goes to one of them by a stable hash of its name, 60 to 20 to 20.
+
+    `targets` has one row an account with the columns of `TARGET_COLUMNS`. Raises ValueError where an
+    account stands there twice, a time is absent, or the frames are not in order or have other features.
+    """
+    _check_frames(train, valid, test)
+    table = _check_targets(targets)
+    owners, mixed = _read_owners(table)
+    left_out: Counter[str] = Counter()
+    frames = {"train": list(train), "valid": [valid], "test": [test]}
+    deadline = {"train": valid.as_of, "valid": test.as_of, "test": None}
+    usable = {
+        fold: [
+            _usable(frame, table, deadline=deadline[fold], owners=owners, mixed=mixed, left_out=left_out)
+            for frame in frames[fold]
+        ]
+        for fold in FOLDS
+    }
+    present = {fold: {name for part in usable[fold] for _, name in part} for fold in FOLDS}
+    fold_of = {}
+    for name in owners:
+        possible = [fold for fold in FOLDS if name in present[fold]]
+        if possible:
+            fold_of[name] = _deal(name, possible)
+    dealt = {}
+    for fold in FOLDS:
+        parts = [[(row, name) for row, name in part if fold_of[name] == fold] for part in usable[fold]]
+        left_out["owner_in_another_fold"] += sum(map(len, usable[fold])) - sum(map(len, parts))
+        dealt[fold] = _gather(frames[fold], parts, owners)
+    counts = {reason: left_out[reason] for reason in sorted(left_out)}
+    return Folds(train=dealt["train"], valid=dealt["valid"], test=dealt["test"], left_out=counts)
+
+
+def stable_share(text: str) -> float:
+    """Return a number from 0 up to 1 that depends on `text` alone."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6]) / 2**48
+
+
+def _deal(name: str, possible: Sequence[str]) -> str:
+    place = stable_share(f"fold:{name}") * sum(FOLDS[fold] for fold in possible)
+    for fold in possible[:-1]:
+        place -= FOLDS[fold]
+        if place < 0:
+            return fold
+    return possible[-1]
+
+
+def _check_frames(train: Sequence[FeatureFrame], valid: FeatureFrame, test: FeatureFrame) -> None:
+    frames = [*train, valid, test]
+    if not train:
+        raise ValueError("training needs at least one frame")
+    if any(frame.names != test.names for frame in frames):
+        raise ValueError("all frames must have the same features")
+    if any(a.as_of >= b.as_of for a, b in pairwise(frames)):
+        raise ValueError("the moments of the frames must ascend: train, then validation, then test")
+
+
+def _check_targets(targets: pa.Table) -> pa.Table:
+    """Return the targets by account: what comes out must not depend on the order in which they came in."""
+    table = targets.select(list(TARGET_COLUMNS)).sort_by("account").combine_chunks()
+    if any(table.column(name).null_count for name in TARGET_COLUMNS):
+        raise ValueError("a target needs account, owner, drug, category and published_at")
+    if pc.count_distinct(table.column("account")).as_py() != table.num_rows:
+        raise ValueError("an account must not have two targets")
+    return table
+
+
+def _read_owners(table: pa.Table) -> tuple[dict[str, Owner], frozenset[str]]:
+    """Return the owners by name, ascending, and the names of those said to be both drug and not drug.
+
+    What was published first about an owner names its category.
+    """
+    owners: dict[str, Owner] = {}
+    mixed = set()
+    columns = (table.column(name).to_pylist() for name in TARGET_COLUMNS[1:])
+    for name, drug, category, known_at in zip(*columns, strict=True):
+        had = owners.get(name)
+        if had is not None and had.drug != drug:
+            mixed.add(name)
+        # Accounts ascend: of two words of one moment the lower account's stays.
+        if had is None or known_at < had.known_at:
+            owners[name] = Owner(name, drug, category, known_at)
+    return dict(sorted(owners.items())), frozenset(mixed)
+
+
+def _usable(
+    frame: FeatureFrame,
+    table: pa.Table,
+    *,
+    deadline: datetime | None,
+    owners: Mapping[str, Owner],
+    mixed: frozenset[str],
+    left_out: Counter[str],
+) -> list[tuple[int, str]]:
+    """Return (row, owner) of the rows of `frame` that may be learnt from, ascending; count the others."""
+    places = pc.index_in(table.column("account"), value_set=pa.array(frame.accounts, pa.string()))
+    columns = (places, table.column("owner"), table.column("published_at"))
+    found = sorted(
+        (row, name, published_at)
+        for row, name, published_at in zip(*(column.to_pylist() for column in columns), strict=True)
+        if row is not None
+    )
+    holders: dict[int, set[str]] = {}
+    for row, name, _ in found:
+        holders.setdefault(int(frame.entities[row]), set()).add(name)
+    kept = []
+    for row, name, published_at in found:
+        if frame.seeded[row]:
+            left_out["seeded"] += 1
+        elif name in mixed:
+            left_out["owner_both_drug_and_not"] += 1
+        elif owners[name].drug and owners[name].known_at <= frame.as_of:
+            left_out["after_the_first_public_word"] += 1
+        elif deadline is not None and published_at >= deadline:
+            left_out["known_too_late_for_the_fold"] += 1
+        elif len(holders[int(frame.entities[row])]) > 1:
+            left_out["entity_of_several_owners"] += 1
+        else:
+            kept.append((row, name))
+    return kept
+
+
+def _gather(
+    frames: Sequence[FeatureFrame], parts: Sequence[Sequence[tuple[int, str]]], owners: Mapping[str, Owner]
+) -> Rows:
+    names = sorted({name for part in parts for _, name in part})
+    number = {name: i for i, name in enumerate(names)}
+    owner = np.asarray([number[name] for part in parts for _, name in part], dtype=np.int64)
+    weights = []
+    for part in parts:
+        of_part = np.asarray([number[name] for _, name in part], dtype=np.int64)
+        counts = np.bincount(of_part, minlength=max(len(names), 1))
+        weights.append(1.0 / counts[of_part])
+    rows = [np.asarray([row for row, _ in part], dtype=np.int64) for part in parts]
+    kept = tuple(owners[name] for name in names)
+    return Rows(
+        accounts=tuple(f.accounts[row] for f, r in zip(frames, rows, strict=True) for row in r.tolist()),
+        as_of=tuple(f.as_of for f, r in zip(frames, rows, strict=True) for _ in range(len(r))),
+        values=np.ascontiguousarray(np.concatenate([f.values[r] for f, r in zip(frames, rows, strict=True)])),
+        owner=owner,
+        owners=kept,
+        drug=np.asarray([o.drug for o in kept], dtype=np.bool_)[owner],
+        weight=np.concatenate(weights),
+    )

@@ -1,0 +1,185 @@
+"""Train one model: trees on the training fold, calibration and thresholds on the validation fold, a card."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pyarrow as pa
+
+from chains.errors import TooFewRows
+from features.catalogue import find_feature
+from features.frame import FeatureFrame
+from models.card import LIMITS, NOT_FOR, describe_reach, write_card
+from models.evaluate import evaluate_fits, find_thresholds
+from models.fit import PARAMETERS, Fit, fit_columns
+from models.folds import Folds, Moments, Rows, plan_moments, split_rows
+from models.registry import Model, Population, load_model, load_trees, pack_files, save_model
+
+__all__ = ["Moments", "Population", "plan_moments", "train_model"]
+
+PREVALENCE = 0.01
+"""Share of drug owners that log-odds are stated at, unless another is given: an assumption, not a finding."""
+
+OWNERS_NEEDED: Mapping[str, int] = {"train": 10, "valid": 5, "test": 5}
+"""Least number of drug owners, and of other owners, in each fold."""
+
+
+def train_model(
+    train: Sequence[FeatureFrame],
+    valid: FeatureFrame,
+    test: FeatureFrame,
+    targets: pa.Table,
+    *,
+    population: Population,
+    catalogue_hash: str,
+    label_hash: str,
+    ledger_heads: Mapping[str, Any],
+    out: Path,
+    seed: int = 1,
+    prevalence: float = PREVALENCE,
+    progress: Callable[[int, int], None] | None = None,
+) -> Model:
+    """Train a model, save it under `out` as the current one, and return it as loaded from there.
+
+    `targets` has one row an account: account (CAIP-10), owner, drug, category, published_at. Which rows
+    serve for what is told at `split_rows`. The number of trees is chosen by cross-validation over the owners
+    of the training fold, so that the validation fold has no part in the trees: the bound on false alarms
+    needs owners that the trees never saw. `progress` is told (done, of) steps.
+    Raises TooFewRows where a fold has too few drug owners or other owners; nothing is written then.
+    """
+    folds = split_rows(train, valid, test, targets)
+    _check_counts(folds)
+    names = test.names
+    kinds: dict[str, list[int]] = {"model": list(range(len(names)))}
+    for baseline, group in (("exposure_alone", "exposure"), ("activity_alone", "activity")):
+        kinds[baseline] = [i for i, name in enumerate(names) if find_feature(name).group == group]
+    fits = {}
+    for step, (kind, columns) in enumerate(kinds.items()):
+        if columns:
+            fits[kind] = fit_columns(folds, np.asarray(columns), seed=seed, prevalence=prevalence)
+        if progress is not None:
+            progress(step + 1, len(kinds))
+    model = fits["model"]
+    thresholds = find_thresholds(model, folds)
+    metrics = evaluate_fits(fits, folds, names, thresholds)
+    moments = Moments(tuple(frame.as_of for frame in train), valid.as_of, test.as_of)
+    card = {
+        "format": 1,
+        "target": "drug-related laundering",
+        "reach": describe_reach(simulated=population.simulated),
+        "not_for": list(NOT_FOR),
+        "limits": list(LIMITS),
+        "trained_on": {
+            "moments": _describe_moments(moments),
+            "folds": {name: _describe_fold(rows) for name, rows in _by_name(folds).items()},
+            "left_out_rows": dict(folds.left_out),
+            "ledger_heads": _plain(ledger_heads),
+            "label_hash": label_hash,
+            "catalogue_hash": catalogue_hash,
+        },
+        "trees": model.rounds,
+        "parameters": dict(PARAMETERS),
+        "seed": seed,
+        "lightgbm": lgb.__version__,
+        "calibration": asdict(model.calibration) | {"offset": model.calibration.offset},
+        "thresholds": asdict(thresholds),
+        "metrics": metrics,
+        "strongest_features": _strongest(model, names),
+        "population": asdict(population),
+    }
+    folder = save_model(
+        out,
+        pack_files(
+            trees=model.trees,
+            names=names,
+            catalogue_hash=catalogue_hash,
+            calibration=model.calibration,
+            thresholds=thresholds,
+            population=population,
+            splits=_describe_splits(folds, moments),
+            metrics=metrics,
+            card=card,
+            card_text=write_card(card),
+        ),
+    )
+    return load_model(folder)
+
+
+def _check_counts(folds: Folds) -> None:
+    known = {
+        "train": "labels published after the first training moment and before the validation moment",
+        "valid": "labels published between the validation and the test moment",
+        "test": "labels published after the test moment",
+    }
+    for fold, rows in _by_name(folds).items():
+        drug = sum(owner.drug for owner in rows.owners)
+        kinds = (("drug owners", drug), ("owners that are not drug owners", len(rows.owners) - drug))
+        for kind, found in kinds:
+            if found < OWNERS_NEEDED[fold]:
+                what = f"{kind} in the {fold} fold (those with {known[fold]}, seen in the ledger by then)"
+                raise TooFewRows(what=what, found=found, needed=OWNERS_NEEDED[fold])
+
+
+def _by_name(folds: Folds) -> dict[str, Rows]:
+    return {"train": folds.train, "valid": folds.valid, "test": folds.test}
+
+
+def _describe_moments(moments: Moments) -> dict[str, Any]:
+    return {
+        "train": [_shown(moment) for moment in moments.train],
+        "valid": _shown(moments.valid),
+        "test": _shown(moments.test),
+    }
+
+
+def _describe_fold(rows: Rows) -> dict[str, Any]:
+    drug = [owner for owner in rows.owners if owner.drug]
+    return {
+        "rows": len(rows.accounts),
+        "drug_rows": int(np.count_nonzero(rows.drug)),
+        "owners": len(rows.owners),
+        "drug_owners": len(drug),
+        "licit_owners": sum(owner.licit for owner in rows.owners),
+        "prevalence": rows.prevalence,
+    }
+
+
+def _describe_splits(folds: Folds, moments: Moments) -> dict[str, Any]:
+    """Return which owner served where, by hash: the file can be shown without naming anyone."""
+    return {
+        "moments": _describe_moments(moments),
+        "owners": {
+            name: sorted(hashlib.sha256(owner.name.encode()).hexdigest() for owner in rows.owners)
+            for name, rows in _by_name(folds).items()
+        },
+        "folds": {name: _describe_fold(rows) for name, rows in _by_name(folds).items()},
+        "left_out_rows": dict(folds.left_out),
+    }
+
+
+def _strongest(fit: Fit, names: Sequence[str], top: int = 15) -> list[dict[str, Any]]:
+    """Return the features with most total gain, as shares of all gain."""
+    gain = load_trees(fit.trees).feature_importance(importance_type="gain")
+    total = float(np.sum(gain))
+    order = sorted(range(len(gain)), key=lambda i: (-gain[i], names[i]))
+    return [{"feature": names[i], "gain_share": float(gain[i]) / total} for i in order[:top] if gain[i] > 0]
+
+
+def _plain(value: object) -> Any:
+    """Return `value` as JSON can hold it: times in ISO 8601 with Z."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, datetime):
+        return _shown(value)
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _shown(moment: datetime) -> str:
+    return moment.isoformat() + "Z"
