@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Self
 import duckdb
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from chains.errors import FileError, LedgerBusy, LedgerMissing, LedgerTooNew
 
@@ -134,12 +135,13 @@ def intern_accounts(ledger: Ledger, chain_number: int, accounts: pa.Array | pa.C
     distinct = encoded.dictionary
     if distinct.null_count or encoded.indices.null_count:
         raise ValueError("an account without a text")
-    numbers = _find_numbers(ledger.connection, chain_number, distinct)
+    keyed = _with_keys(ledger.connection, distinct)
+    numbers = _find_numbers(ledger.connection, chain_number, keyed)
     absent = np.flatnonzero(numbers < 0)
     if absent.size:
-        start = next_number(ledger.connection, "address")
-        numbers[absent] = start + np.arange(absent.size)
-        _write_accounts(ledger.connection, chain_number, start, distinct.take(pa.array(absent)))
+        numbers[absent] = next_number(ledger.connection, "address") + np.arange(absent.size)
+        added = keyed.append_column("address", pa.array(numbers)).take(pa.array(absent))
+        _write_accounts(ledger.connection, chain_number, added)
     return pa.array(numbers).take(encoded.indices)
 
 
@@ -256,16 +258,23 @@ def _one_chunk(accounts: pa.Array | pa.ChunkedArray) -> pa.Array:
     return accounts.cast(pa.string())
 
 
+def _with_keys(connection: duckdb.DuckDBPyConnection, distinct: pa.Array) -> pa.Table:
+    """Return n (the place in `distinct`), account and key; the hash is taken once, since it costs most."""
+    plain = pa.table({"n": pa.array(np.arange(len(distinct))), "account": distinct})
+    with registered(connection, plain_account=plain):
+        return connection.sql(
+            "SELECT n, account, md5_number_lower(account) AS key FROM plain_account"
+        ).to_arrow_table()
+
+
 def _find_numbers(
-    connection: duckdb.DuckDBPyConnection, chain_number: int, distinct: pa.Array
-) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
-    """Return the numbers of distinct account texts, -1 where the ledger does not have one."""
-    numbers = np.full(len(distinct), -1, dtype=np.int64)
-    wanted = pa.table({"n": pa.array(np.arange(len(distinct))), "account": distinct})
-    with registered(connection, wanted_account=wanted):
+    connection: duckdb.DuckDBPyConnection, chain_number: int, keyed: pa.Table
+) -> NDArray[np.int64]:
+    """Return the address numbers of distinct accounts, -1 where the ledger does not have one."""
+    numbers = np.full(keyed.num_rows, -1, dtype=np.int64)
+    with registered(connection, wanted=keyed):
         found = connection.sql(
             """
-            WITH wanted AS (SELECT n, account, md5_number_lower(account) AS key FROM wanted_account)
             SELECT wanted.n, address.address
             FROM address JOIN wanted ON address.key = wanted.key AND address.account = wanted.account
             WHERE address.chain = $chain
@@ -276,15 +285,12 @@ def _find_numbers(
     return numbers
 
 
-def _write_accounts(
-    connection: duckdb.DuckDBPyConnection, chain_number: int, start: int, accounts: pa.Array
-) -> None:
-    added = pa.table({"address": pa.array(start + np.arange(len(accounts))), "account": accounts})
-    with registered(connection, added_account=added):
+def _write_accounts(connection: duckdb.DuckDBPyConnection, chain_number: int, added: pa.Table) -> None:
+    with registered(connection, added=added):
         connection.execute(
             """
             INSERT INTO address (address, chain, key, account)
-            SELECT address, $chain, md5_number_lower(account), account FROM added_account
+            SELECT address, $chain, key, account FROM added
             """,
             {"chain": chain_number},
         )

@@ -1,0 +1,374 @@
+"""Transfers and legs into the ledger: one transaction a file, so that a file is in as a whole or not at all.
+
+Three rules keep a re-run from changing anything. A file is known by (chain, layout, SHA-256, mapping).
+A transfer with a height is known by (chain, height, position, kind, part), or by its hash where its
+position is not stated; a known one is left as it was. A transfer without a height is *loose*: it is
+kept under (batch, row), and what an earlier loose file of the same chain already says is marked
+`duplicate` and counted by nobody, so that overlapping files add up to their union in either order.
+"""
+
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from chains.address import Chain
+from chains.errors import FileError
+from chains.ledger import Asset, LegBatch
+from datasets.overlap import find_known, loose_rows, mark_known_hashes, mark_repeats, write_blocks
+from datasets.store import Ledger, chain_number, intern_accounts, next_number, registered, transaction
+
+if TYPE_CHECKING:
+    from chains.files import PaymentMapping
+
+Progress = Callable[[int, int], None]
+"""Called with source rows done and source rows in all (0 where that is not known beforehand)."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where batches come from: what the ledger keeps as their custody record."""
+
+    chain: Chain
+    layout: str
+    name: str  # file name as given
+    sha256: str
+    mapping: str = "{}"
+
+
+@dataclass(frozen=True)
+class ImportResult:
+    """What one import did. All counts are those of the first import when the file was already in."""
+
+    source: str
+    chain: str  # CAIP-2
+    already_imported: bool
+    source_rows: int
+    transfers: int  # added, duplicates among them
+    legs: int  # added
+    known: int  # left as the ledger had them
+    quarantined: int  # source rows set aside
+    lossy: int  # added transfers with an amount that came as a double or was rounded
+    repeated: int  # exact repeats within the file, kept and counted
+    duplicate: int  # said by an earlier loose file already: kept, not counted
+    sums: Mapping[str, int]  # payee amounts that count, in raw units, by asset reference
+
+
+@dataclass
+class _Import:
+    """One import under way: where it writes, and what it has written so far."""
+
+    ledger: Ledger
+    source: Source
+    chain: int
+    batch: int
+    next_transfer: int
+    assets: dict[str, int] = field(default_factory=dict)  # asset numbers by reference
+    source_rows: int = 0
+    transfers: int = 0
+    legs: int = 0
+    known: int = 0
+    quarantined: int = 0
+    lossy: int = 0
+    loose: bool = False
+    heights: list[int] = field(default_factory=list)  # lowest and highest of each batch
+    times: list[datetime] = field(default_factory=list)
+
+
+def import_file(
+    ledger: Ledger,
+    layout: str,
+    path: Path,
+    *,
+    chain: Chain,
+    mapping: "PaymentMapping | None" = None,
+    listed: Collection[str] = (),
+    progress: Progress | None = None,
+    code_version: str,
+) -> ImportResult:
+    """Read one file of one chain into the ledger; a file that is already in changes nothing.
+
+    Raises FileError and ColumnError for what cannot be read and LedgerConflict for another branch of
+    the chain; after any error the ledger is as it was.
+    """
+    from chains.files import read_layout
+
+    sha256, lines = _hash_file(path)
+    before = path.stat()
+    source = Source(chain, layout, path.name, sha256, mapping.as_json() if mapping else "{}")
+    batches = read_layout(layout, path, chain=chain, mapping=mapping, listed=listed)
+    return ingest_batches(
+        ledger,
+        _while_unchanged(path, (before.st_size, before.st_mtime_ns), batches),
+        source=source,
+        total_rows=_count_rows(path, lines),
+        progress=progress,
+        code_version=code_version,
+    )
+
+
+def ingest_batches(
+    ledger: Ledger,
+    batches: Iterable[LegBatch],
+    *,
+    source: Source,
+    total_rows: int = 0,
+    progress: Progress | None = None,
+    code_version: str,
+) -> ImportResult:
+    """Write batches of one source into the ledger, all of them or none.
+
+    The result does not depend on where the source was cut into batches. Memory is bounded by the
+    largest batch and by what DuckDB may use. Raises LedgerConflict, FileError and whatever reading
+    the batches raises.
+    """
+    earlier = _find_batch(ledger.connection, source)
+    if earlier is not None:
+        return _result(ledger.connection, earlier, source, already=True)
+    with transaction(ledger) as connection:
+        run = _Import(
+            ledger=ledger,
+            source=source,
+            chain=chain_number(ledger, source.chain),
+            batch=next_number(connection, "batch"),
+            next_transfer=next_number(connection, "transfer"),
+        )
+        for batch in batches:
+            _write_batch(run, batch)
+            if progress is not None:
+                progress(run.source_rows, max(total_rows, run.source_rows) if total_rows else 0)
+        if run.loose:
+            mark_repeats(connection, run.chain, run.batch)
+        if source.chain.utxo:
+            mark_known_hashes(connection, run.chain, run.batch)
+        _write_custody(run, code_version)
+        return _result(connection, run.batch, source, already=False)
+
+
+def _write_batch(run: _Import, batch: LegBatch) -> None:
+    _write_rejected(run, batch.rejected)
+    if not batch.transfers.num_rows:
+        return
+    connection, source = run.ledger.connection, run.source
+    overlap = {"source": source.name, "chain_name": source.chain.name}
+    run.source_rows = max(run.source_rows, int(pc.max(batch.transfers["row"]).as_py()) + 1)
+    write_blocks(connection, run.chain, batch.transfers, **overlap)
+    known = find_known(connection, run.chain, batch.transfers, **overlap)
+    run.known += int(known.sum())
+    if known.all():
+        return
+    transfers, legs = _number_rows(run, batch, np.flatnonzero(~known))
+    with registered(connection, added_transfer=transfers, added_leg=legs):
+        connection.execute(_INSERT_TRANSFERS, {"chain": run.chain, "batch": run.batch})
+        connection.execute(_INSERT_LEGS)
+    run.next_transfer += transfers.num_rows
+    run.transfers += transfers.num_rows
+    run.legs += legs.num_rows
+    run.lossy += int(pc.sum(transfers["lossy"]).as_py())
+    run.loose = run.loose or bool(loose_rows(transfers).any())
+    run.heights += [
+        height for height in pc.min_max(transfers["height"]).as_py().values() if height is not None
+    ]
+    run.times += pc.min_max(transfers["time"]).as_py().values()
+
+
+def _number_rows(run: _Import, batch: LegBatch, fresh: NDArray[np.int64]) -> tuple[pa.Table, pa.Table]:
+    """Return the transfers at the places `fresh` with their legs, with the ledger's numbers for all names."""
+    transfers = batch.transfers.take(pa.array(fresh)).combine_chunks()
+    numbers = np.full(int(pc.max(batch.transfers["transfer"]).as_py()) + 1, -1, dtype=np.int64)
+    numbers[transfers["transfer"].to_numpy()] = run.next_transfer + np.arange(fresh.size)
+    leg_numbers = numbers[batch.legs["transfer"].to_numpy()]
+    legs = batch.legs.append_column("number", pa.array(leg_numbers))
+    if (leg_numbers < 0).any():
+        legs = legs.filter(pa.array(leg_numbers >= 0))
+    transfers = transfers.append_column("number", pa.array(run.next_transfer + np.arange(fresh.size)))
+    transfers = transfers.append_column("asset_number", _number_assets(run, batch.assets, transfers["asset"]))
+    return transfers, legs.append_column("address", intern_accounts(run.ledger, run.chain, legs["account"]))
+
+
+_INSERT_TRANSFERS = """
+    INSERT INTO transfer (transfer, chain, batch, row, height, position, kind, part, time, hash, asset,
+                          lossy, repeated, duplicate, provisional)
+    SELECT number, $chain, $batch, "row", height, position, kind::transfer_kind, part, time, hash,
+           asset_number, lossy, FALSE, FALSE, FALSE
+    FROM added_transfer
+"""
+
+_INSERT_LEGS = """
+    INSERT INTO leg (transfer, side, index, address, amount, spent_hash, spent_index)
+    SELECT number, side::leg_side, "index", address, amount::HUGEINT, spent_hash, spent_index
+    FROM added_leg
+"""
+
+
+def _number_assets(run: _Import, stated: Iterable[Asset], references: pa.ChunkedArray) -> pa.Array:
+    """Return the asset number of each reference; new assets are written down in order of first use."""
+    by_reference = {asset.reference: asset for asset in stated}
+    encoded = references.combine_chunks().dictionary_encode()
+    for reference in encoded.dictionary.to_pylist():
+        if reference not in run.assets:
+            run.assets[reference] = _asset_number(run, by_reference[reference])
+    numbers = [run.assets[reference] for reference in encoded.dictionary.to_pylist()]
+    return pa.array(numbers, pa.int32()).take(encoded.indices)
+
+
+def _asset_number(run: _Import, asset: Asset) -> int:
+    connection = run.ledger.connection
+    found = connection.execute(
+        "SELECT asset, decimals, listed FROM asset WHERE chain = $1 AND reference = $2",
+        [run.chain, asset.reference],
+    ).fetchall()
+    if not found:
+        number = next_number(connection, "asset")
+        connection.execute(
+            "INSERT INTO asset VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            [
+                *(number, run.chain, asset.reference, asset.symbol),
+                *(asset.decimals, asset.listed, asset.usd_pegged),
+            ],
+        )
+        return number
+    number, decimals, listed = found[0]
+    if decimals != asset.decimals and (listed or asset.listed):
+        why = f"{asset.reference} has {asset.decimals} decimals here, {decimals} in the ledger: give the same"
+        raise FileError(run.source.name, why=why)
+    connection.execute(
+        "UPDATE asset SET listed = listed OR $2, usd_pegged = usd_pegged OR $3 WHERE asset = $1",
+        [number, asset.listed, asset.usd_pegged],
+    )
+    return int(number)
+
+
+def _write_rejected(run: _Import, rejected: pa.Table) -> None:
+    if not rejected.num_rows:
+        return
+    run.source_rows = max(run.source_rows, int(pc.max(rejected["row"]).as_py()) + 1)
+    run.quarantined += rejected.num_rows
+    with registered(run.ledger.connection, rejected=rejected):
+        run.ledger.connection.execute(
+            """
+            INSERT INTO quarantine (batch, row, reason, detail)
+            SELECT $batch, "row", reason, detail FROM rejected
+            """,
+            {"batch": run.batch},
+        )
+
+
+def _write_custody(run: _Import, code_version: str) -> None:
+    marks = run.ledger.connection.execute(
+        "SELECT count(*) FILTER (repeated), count(*) FILTER (duplicate) FROM transfer WHERE batch = $1",
+        [run.batch],
+    ).fetchall()[0]
+    source = run.source
+    run.ledger.connection.execute(
+        """
+        INSERT INTO batch (
+            batch, chain, layout, source, sha256, mapping, loose,
+            first_height, last_height, first_time, last_time,
+            source_rows, transfers, legs, known, quarantined, lossy,
+            repeated, duplicate, imported_at, code_version)
+        VALUES ($1, $2, $3, $4, $5, $6, $7,
+                $8, $9, $10, $11,
+                $12, $13, $14, $15, $16, $17,
+                $18, $19, $20, $21)
+        """,
+        [
+            *(run.batch, run.chain, source.layout, source.name, source.sha256, source.mapping, run.loose),
+            *(min(run.heights, default=None), max(run.heights, default=None)),
+            *(min(run.times, default=None), max(run.times, default=None)),
+            *(run.source_rows, run.transfers, run.legs, run.known, run.quarantined, run.lossy),
+            *(*marks, datetime.now(UTC).replace(tzinfo=None), code_version),
+        ],
+    )
+
+
+def _find_batch(connection: duckdb.DuckDBPyConnection, source: Source) -> int | None:
+    found = connection.execute(
+        """
+        SELECT batch FROM batch JOIN chain USING (chain)
+        WHERE caip2 = $1 AND layout = $2 AND sha256 = $3 AND mapping = $4
+        """,
+        [source.chain.caip2, source.layout, source.sha256, source.mapping],
+    ).fetchall()
+    return int(found[0][0]) if found else None
+
+
+def _result(
+    connection: duckdb.DuckDBPyConnection, number: int, source: Source, *, already: bool
+) -> ImportResult:
+    counts = connection.sql(
+        """
+        SELECT source_rows, transfers, legs, known, quarantined, lossy, repeated, duplicate
+        FROM batch WHERE batch = $batch
+        """,
+        params={"batch": number},
+    ).to_arrow_table()
+    return ImportResult(
+        source=source.name,
+        chain=source.chain.caip2,
+        already_imported=already,
+        sums=_payee_sums(connection, number),
+        **counts.to_pylist()[0],
+    )
+
+
+def _payee_sums(connection: duckdb.DuckDBPyConnection, number: int) -> dict[str, int]:
+    """Add up what the batch's counting transfers pay, in two halves, since one sum may leave HUGEINT."""
+    rows = connection.execute(
+        """
+        WITH counting AS (SELECT transfer, asset FROM transfer WHERE batch = $1 AND NOT duplicate),
+        summed AS (
+            SELECT asset, sum(amount // 1000000000000000000) AS high, sum(amount % 1000000000000000000) AS low
+            FROM leg JOIN counting USING (transfer)
+            WHERE side = 'payee'
+            GROUP BY asset
+        )
+        SELECT reference, high, low FROM summed JOIN asset USING (asset) ORDER BY reference
+        """,
+        [number],
+    ).fetchall()
+    return {reference: int(high) * 10**18 + int(low) for reference, high, low in rows}
+
+
+def _hash_file(path: Path) -> tuple[str, int]:
+    """Return SHA-256 and the number of line ends of a file."""
+    digest, lines = hashlib.sha256(), 0
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+                lines += block.count(b"\n")
+    except OSError as error:
+        raise FileError(path, why=f"cannot be read ({error.strerror or error})") from error
+    return digest.hexdigest(), lines
+
+
+def _count_rows(path: Path, lines: int) -> int:
+    """Return about how many rows a file has, for a progress bar; 0 where only reading it would tell."""
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if magic[:2] == b"\x1f\x8b":
+        return 0
+    if magic != b"PAR1":
+        return max(lines - 1, 0)
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except pa.ArrowException:
+        return 0  # damaged: reading it will say how
+
+
+def _while_unchanged(path: Path, before: tuple[int, int], batches: Iterable[LegBatch]) -> Iterator[LegBatch]:
+    """Pass the batches on; refuse a file that was written to since it was hashed."""
+    yield from batches
+    after = path.stat()
+    if (after.st_size, after.st_mtime_ns) != before:
+        raise FileError(path, why="was written to while it was read: import it again when it is complete")

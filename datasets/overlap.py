@@ -1,0 +1,206 @@
+"""What the ledger already says about what a file says: known rows, conflicting blocks, loose repeats."""
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from chains.errors import LedgerConflict
+from datasets.store import registered
+
+KEYED = "(height IS NOT NULL AND (position IS NOT NULL OR hash IS NOT NULL))"
+"""SQL of a transfer with a natural key; any other is loose."""
+
+
+def loose_rows(transfers: pa.Table) -> NDArray[np.bool_]:
+    """Return which transfers have no natural key (the same rule as KEYED)."""
+    no_key = pc.and_(pc.is_null(transfers["position"]), pc.is_null(transfers["hash"]))
+    found: NDArray[np.bool_] = pc.or_(pc.is_null(transfers["height"]), no_key).to_numpy()
+    return found
+
+
+def find_known(
+    connection: duckdb.DuckDBPyConnection, chain: int, transfers: pa.Table, *, source: str, chain_name: str
+) -> NDArray[np.bool_]:
+    """Return which transfers the ledger, or an earlier row of these, holds under the same key."""
+    known = np.zeros(transfers.num_rows, dtype=np.bool_)
+    keyed = transfers.select(["height", "position", "kind", "part", "hash"])
+    keyed = keyed.append_column("place", pa.array(np.arange(transfers.num_rows)))
+    keyed = keyed.filter(pa.array(~loose_rows(transfers)))
+    if not keyed.num_rows:
+        return known
+    span = pc.min_max(keyed["height"]).as_py()
+    with registered(connection, incoming=keyed):
+        found = connection.sql(
+            _FIND_KNOWN, params={"chain": chain, "lowest": span["min"], "highest": span["max"]}
+        ).to_arrow_table()
+    conflict = found.filter(found["conflict"]).sort_by([("height", "ascending"), ("place", "ascending")])
+    if conflict.num_rows:
+        row = conflict.slice(0, 1).to_pylist()[0]
+        raise LedgerConflict(
+            source,
+            chain=chain_name,
+            height=row["height"],
+            ledger_hash=f"{_hash_text(row['held_hash'])} at position {row['position']}",
+            file_hash=f"{_hash_text(row['hash'])} at position {row['position']}",
+        )
+    known[found["place"].to_numpy()] = True
+    return known
+
+
+_FIND_KNOWN = """
+    WITH held AS (
+        SELECT -1 AS place, height, position, kind::VARCHAR AS kind, part, hash
+        FROM transfer
+        WHERE chain = $chain AND height BETWEEN $lowest AND $highest
+        UNION ALL
+        SELECT place, height, position, kind, part, hash FROM incoming
+    ),
+    same_position AS (
+        SELECT incoming.*, held.hash AS held_hash
+        FROM incoming JOIN held USING (height, position, kind, part)
+        WHERE held.place < incoming.place
+    ),
+    same_hash AS (
+        SELECT incoming.*, held.hash AS held_hash
+        FROM incoming JOIN held USING (height, hash, kind, part)
+        WHERE held.place < incoming.place AND (incoming.position IS NULL OR held.position IS NULL)
+    )
+    SELECT place, height, position, hash, held_hash, coalesce(hash <> held_hash, FALSE) AS conflict
+    FROM (FROM same_position UNION ALL BY NAME FROM same_hash)
+"""
+
+
+def write_blocks(
+    connection: duckdb.DuckDBPyConnection, chain: int, transfers: pa.Table, *, source: str, chain_name: str
+) -> None:
+    """Write down the blocks that a batch names; another hash at a height is a LedgerConflict."""
+    named = transfers.select(["height", "block_hash", "time"]).filter(
+        pc.and_(pc.is_valid(transfers["height"]), pc.is_valid(transfers["block_hash"]))
+    )
+    if not named.num_rows:
+        return
+    named = named.group_by(["height", "block_hash"]).aggregate([("time", "min")])
+    span = pc.min_max(named["height"]).as_py()
+    parameters = {"chain": chain, "lowest": span["min"], "highest": span["max"]}
+    with registered(connection, named_block=named):
+        conflict = connection.execute(
+            """
+            WITH held AS (
+                SELECT height, hash FROM block WHERE chain = $chain AND height BETWEEN $lowest AND $highest
+            ),
+            said AS (
+                SELECT height, hash, TRUE AS ours FROM held
+                UNION ALL SELECT height, block_hash, FALSE FROM named_block
+            )
+            SELECT height, coalesce(max(hash) FILTER (ours), min(hash)), min(hash), max(hash)
+            FROM said GROUP BY height HAVING min(hash) <> max(hash) ORDER BY height LIMIT 1
+            """,
+            parameters,
+        ).fetchall()
+        if conflict:
+            height, held, lowest, highest = conflict[0]
+            raise LedgerConflict(
+                source,
+                chain=chain_name,
+                height=height,
+                ledger_hash=_hash_text(held),
+                file_hash=_hash_text(lowest if held == highest else highest),
+            )
+        connection.execute(
+            """
+            INSERT INTO block (chain, height, hash, time)
+            SELECT $chain, height, block_hash, time_min FROM named_block
+            WHERE height NOT IN (
+                SELECT height FROM block WHERE chain = $chain AND height BETWEEN $lowest AND $highest
+            )
+            ORDER BY height
+            """,
+            parameters,
+        )
+
+
+def mark_repeats(connection: duckdb.DuckDBPyConnection, chain: int, batch: int) -> None:
+    """Mark the loose transfers of the newest batch that say what was said before.
+
+    Two transfers say the same when hash, time, asset, kind, part and the legs (side, address, amount)
+    are equal; the comparison is of the values themselves, since a hash of text that strangers write
+    could be made to collide. The second and later ones of one file are `repeated`, and count: two equal
+    payments do occur. The k-th is a `duplicate` where at least k of them count already: files that
+    overlap add up to the most that any one of them says, whatever their order.
+    """
+    connection.execute(_MARK_REPEATS, {"chain": chain, "batch": batch})
+
+
+_MARK_REPEATS = f"""
+    WITH mine AS (
+        SELECT transfer, TRUE AS mine, time, asset, kind, part, hash
+        FROM transfer WHERE batch = $batch AND NOT {KEYED}
+    ),
+    earlier AS (
+        SELECT transfer, FALSE AS mine, time, asset, kind, part, hash
+        FROM transfer
+        WHERE chain = $chain AND batch < $batch AND NOT duplicate AND NOT {KEYED}
+          AND time BETWEEN (SELECT min(time) FROM mine) AND (SELECT max(time) FROM mine)
+    ),
+    suspect AS (  -- cheap first: alone in its group by everything but the legs, it repeats nothing
+        FROM (FROM mine UNION ALL FROM earlier)
+        QUALIFY count(*) OVER (PARTITION BY time, asset, kind, part, hash) > 1
+    ),
+    content AS (
+        SELECT transfer, list_sort(list(side::VARCHAR || ' ' || address || ' ' || amount)) AS legs
+        FROM leg SEMI JOIN suspect USING (transfer)
+        GROUP BY transfer
+    ),
+    numbered AS (
+        SELECT suspect.*, legs, row_number() OVER (
+            PARTITION BY mine, time, asset, kind, part, hash, legs ORDER BY transfer
+        ) AS occurrence
+        FROM suspect LEFT JOIN content USING (transfer)
+    ),
+    counted AS (
+        SELECT transfer, mine, occurrence, count(*) FILTER (NOT mine) OVER (
+            PARTITION BY time, asset, kind, part, hash, legs
+        ) AS held
+        FROM numbered
+    )
+    UPDATE transfer
+    SET repeated = occurrence > 1, duplicate = occurrence <= held
+    FROM counted
+    WHERE transfer.transfer = counted.transfer AND mine AND (occurrence > 1 OR occurrence <= held)
+"""  # noqa: S608  (KEYED is a constant)
+
+
+def mark_known_hashes(connection: duckdb.DuckDBPyConnection, chain: int, batch: int) -> None:
+    """On a UTXO chain, let each transaction of the newest batch count once in the whole ledger.
+
+    A transaction's hash commits to all of it, so a loose one with a hash that the ledger holds
+    elsewhere is a `duplicate`; the one with a height counts, whichever came first.
+    """
+    connection.execute(_MARK_KNOWN_HASHES, {"chain": chain, "batch": batch})
+
+
+_MARK_KNOWN_HASHES = f"""
+    WITH loose AS (
+        SELECT hash FROM transfer WHERE chain = $chain AND hash IS NOT NULL AND NOT {KEYED}
+    ),
+    touched AS (
+        SELECT DISTINCT hash FROM transfer SEMI JOIN loose USING (hash) WHERE batch = $batch
+    ),
+    ranked AS (
+        SELECT transfer, {KEYED} AS keyed, row_number() OVER (
+            PARTITION BY hash, kind, part ORDER BY {KEYED} DESC, transfer
+        ) AS occurrence
+        FROM transfer SEMI JOIN touched USING (hash)
+        WHERE chain = $chain
+    )
+    UPDATE transfer
+    SET duplicate = TRUE
+    FROM ranked
+    WHERE transfer.transfer = ranked.transfer AND NOT keyed AND occurrence > 1 AND NOT duplicate
+"""  # noqa: S608  (KEYED is a constant)
+
+
+def _hash_text(value: bytes | None) -> str:
+    return "without a hash" if value is None else value.hex()
