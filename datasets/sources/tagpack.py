@@ -1,0 +1,181 @@
+"""GraphSense TagPacks: YAML files of attribution tags with their sources.
+
+A field at the top of a pack holds for every tag that does not set its own. The vocabulary (categories,
+abuses, concepts, confidence) is mapped in `datasets/taxonomy.toml`. A pack carries no licence: without
+one that is given at the import its tags may neither be passed on nor learnt from.
+Format: GraphSense, TagPack schema; ActorPacks, which name actors and tag nothing, are refused by name.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from chains.address import Account
+from chains.errors import LabelError
+from datasets.sources.claims import (
+    Label,
+    LabelList,
+    RefusedError,
+    Rejection,
+    clean_text,
+    is_open_licence,
+    read_time,
+    shown,
+)
+from datasets.sources.tickers import place_account, refuse_nobody
+from datasets.taxonomy import Taxonomy, entity_key, load_taxonomy
+
+NOT_STATED = "not stated"
+_HEADER = ("title", "creator", "description", "tags")  # of the pack itself, never of a tag
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SUSPECT = re.compile(rb"(?m)[\s\[{,:?-]\*|[\[{]|^[\s?:-]{100}")
+_DEEPEST = 50  # lists and mappings inside each other; a TagPack needs four
+_LARGEST = 200_000_000  # bytes: a pack is held in memory whole
+
+
+def read_labels(path: Path, *, licence: str | None = None) -> LabelList:
+    """Return the claims of one pack; each tag is a label or a rejection under its number, from 1.
+
+    Raises LabelError when the file is not a TagPack that can be read as a whole.
+    """
+    pack, reader = _load(path), _Reader(load_taxonomy(), licence or NOT_STATED)
+    header = {key: value for key, value in pack.items() if key not in _HEADER}
+    header["creator"] = pack.get("creator") or pack.get("title") or path.name
+    labels: list[Label] = []
+    rejected: list[Rejection] = []
+    for number, tag in enumerate(pack["tags"], start=1):
+        position = f"tag {number}"
+        try:
+            if not isinstance(tag, dict):
+                raise RefusedError("not_a_tag", f"it is {shown(tag)}, not fields with values")
+            labels.append(reader.read({**header, **tag, "creator": header["creator"]}, position))
+        except RefusedError as refused:
+            rejected.append(Rejection(position, refused.reason, refused.detail))
+    return LabelList(labels, rejected)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        size = path.stat().st_size
+        if size > _LARGEST:
+            raise LabelError(path, why=f"{size} bytes are too many for one TagPack: split it")
+        content = path.read_bytes()
+        _refuse_traps(path, content)
+        pack = yaml.load(content, Loader=_LOADER)  # noqa: S506  (CSafeLoader: plain data only)
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, OSError) as error:
+        raise LabelError(path, why=f"not readable as YAML ({shown(str(error), 200)})") from error
+    if not isinstance(pack, dict):
+        raise LabelError(path, why="not a TagPack: the file must have fields at its top")
+    if "actors" in pack and "tags" not in pack:
+        raise LabelError(path, why="an ActorPack, not a TagPack: it names actors and tags no address")
+    if not isinstance(pack.get("tags"), list):
+        raise LabelError(path, why="not a TagPack: it has no list of tags")
+    return pack
+
+
+def _refuse_traps(path: Path, content: bytes) -> None:
+    """Refuse what a parser does not survive: nesting deeper than its stack, aliases that multiply data."""
+    if not _SUSPECT.search(content):
+        return
+    depth = 0
+    for event in yaml.parse(content, Loader=_LOADER):
+        if isinstance(event, yaml.AliasEvent):
+            raise LabelError(path, why="it uses YAML aliases, which are not read: write the pack out")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEEPEST:
+            raise LabelError(path, why="not a TagPack: its fields are nested too deep")
+
+
+class _Reader:
+    """What holds for all tags of a pack, and the addresses of it that have been checked already."""
+
+    def __init__(self, taxonomy: Taxonomy, licence: str) -> None:
+        self._taxonomy, self._licence = taxonomy, licence
+        self._open = is_open_licence(licence)
+        self._accounts: dict[tuple[str, str], Account | RefusedError] = {}
+
+    def read(self, tag: Mapping[str, Any], position: str) -> Label:
+        account = self._account(tag)
+        name = clean_text(tag.get("label"), "label")
+        actor = clean_text(tag.get("actor"), "actor")
+        definer = tag.get("is_cluster_definer") is True
+        return Label(
+            position=position,
+            account=account,
+            category=_category(tag, name, actor, self._taxonomy),
+            entity=actor or (name if definer else ""),
+            name=name,
+            source=clean_text(tag["creator"], "creator"),
+            reference=clean_text(tag.get("source"), "source"),
+            confidence=_confidence(tag.get("confidence"), self._taxonomy),
+            published_at=read_time(tag.get("lastmod"), "lastmod"),
+            licence=self._licence,
+            may_export=self._open,
+            may_train=self._open,
+            cluster_definer=definer,
+        )
+
+    def _account(self, tag: Mapping[str, Any]) -> Account:
+        key = (_address(tag.get("address")), _one_line(tag.get("network") or tag.get("currency")))
+        found = self._accounts.get(key)
+        if found is None:
+            found = self._accounts[key] = _place(*key)
+        if isinstance(found, RefusedError):
+            raise found
+        return found
+
+
+def _place(text: str, word: str) -> Account | RefusedError:
+    if not text:
+        return RefusedError("no_address", "the tag has no address")
+    if not word:
+        return RefusedError("unknown_chain", "neither the tag nor its pack says the currency")
+    try:
+        return refuse_nobody(place_account(text, word))
+    except RefusedError as refused:
+        return refused
+
+
+def _address(value: object) -> str:
+    # YAML reads 0x… without quotation marks as a number.
+    return f"0x{value:040x}" if isinstance(value, int) and value > 2**96 else _one_line(value)
+
+
+def _category(tag: Mapping[str, Any], name: str, actor: str, taxonomy: Taxonomy) -> str:
+    """Abuse before category before concepts: a scam that calls itself an exchange is a scam.
+
+    An entity whose role is known outranks a category that says less, never an abuse.
+    """
+    concepts = tag.get("concepts")
+    terms = [tag.get("abuse"), tag.get("category"), *(concepts if isinstance(concepts, list) else ())]
+    found = [
+        category
+        for category in (taxonomy.by_graphsense.get(_one_line(term).lower()) for term in terms)
+        if category
+    ]
+    known = taxonomy.known_entities
+    named = known.get(entity_key(name)) or known.get(entity_key(actor))
+    if named and not (found and taxonomy.by_id[found[0]].group == "crime"):
+        return named
+    return next((category for category in found if category != "unspecified"), "unspecified")
+
+
+def _confidence(level: object, taxonomy: Taxonomy) -> float:
+    known = taxonomy.graphsense_confidence
+    if level is None:
+        return known["unknown"]
+    if isinstance(level, (int, float)) and not isinstance(level, bool) and 0 <= level <= 100:
+        return float(level) / 100
+    if not isinstance(level, str) or level.strip() not in known:
+        raise RefusedError("bad_confidence", f"{shown(level)} is no level of confidence of a TagPack")
+    return known[level.strip()]
+
+
+def _one_line(value: object) -> str:
+    return clean_text(value, "a field")
