@@ -1,5 +1,5 @@
 -- How an entity is built and how its transfers are. One row per entity with a transfer before $as_of.
--- A peel: one paying address, two payee legs, the smaller at most a tenth of what is paid.
+-- A peel: one paying address, two paid, the smaller part at most a tenth, the larger not back where it came from.
 WITH addresses AS (
     SELECT address, count(*) FILTER (WHERE direction = 'in') AS receipts
     FROM address_flow
@@ -28,6 +28,7 @@ shapes AS (
     WHERE seen_transfer.time < $as_of AND NOT seen_transfer.coinjoin
     GROUP BY seen_leg.seq
     HAVING count(*) FILTER (WHERE side = 'payee') = 2
+        AND min(CASE WHEN side = 'payee' THEN address END) < max(CASE WHEN side = 'payee' THEN address END)
         AND min(CASE WHEN side = 'payer' THEN address END) = max(CASE WHEN side = 'payer' THEN address END)
 ),
 peels AS (
