@@ -30,7 +30,6 @@ from models.rules import (
 
 if TYPE_CHECKING:
     from datasets.snapshot import ExposureLine, LabelLine, Snapshot, Summary
-
     from models.explain import Reason
     from models.registry import Model
 
@@ -98,9 +97,9 @@ class Screening:
     snapshot: str
     as_of: datetime
     height: int | None
-    heights: object
+    heights: dict[str, int | None] | None
     history_share: float | None
-    staleness_seconds: float | None
+    staleness_seconds: int | None
     model: str | None
     labels_hash: str | None
     code: str | None
@@ -218,7 +217,7 @@ def screening_id(snapshot_id: str, caip10: str, caller: str) -> str:
 
 def ledger_height(snapshot: "Snapshot", caip2: str) -> int | None:
     """Return the highest block of a chain that the ledger held; None without heights."""
-    head = snapshot.manifest.get("ledger_heads", {}).get(caip2, {})
+    head = snapshot.manifest["heads"].get(caip2, {})
     height = head.get("height")
     return None if height is None else int(height)
 
