@@ -1,0 +1,504 @@
+"""Bitcoin transactions from files: the layouts of bitcoin-etl and of the AWS public blockchain data.
+
+Both hold one transaction a row with lists of inputs and outputs. bitcoin-etl has whole satoshi and a list
+of addresses for each output; AWS has doubles of BTC and one address. A file without `block_number` gives
+transfers without a height. All work is on whole columns: millions of legs pass without a loop over them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from chains.address import output_account, script_account
+from chains.assets import native_asset
+from chains.bulk import Mask, canonical_addresses, decode_hashes, utc_times
+from chains.errors import ColumnError, FileError
+from chains.ledger import (
+    AMOUNT,
+    LEG_SCHEMA,
+    REJECT_SCHEMA,
+    TRANSFER_SCHEMA,
+    Asset,
+    Kind,
+    LegBatch,
+    Side,
+)
+from chains.registry import Chain
+from chains.rows import file_format, file_schema, read_rows
+
+Integers = NDArray[np.int64]
+
+_REQUIRED = ("hash", "block_timestamp", "inputs", "outputs")
+_OPTIONAL = ("block_number", "block_hash", "index", "is_coinbase")
+_INPUT_FIELDS = ("index", "spent_transaction_hash", "spent_output_index", "value")
+_OUTPUT_FIELDS = ("index", "script_hex", "value")
+_OPTIONAL_FIELDS = ("index", "script_hex")
+_BTC = 100_000_000
+_NOISE_SAT = 1e-6  # how far from a whole satoshi a double of BTC may lie by arithmetic alone
+_LARGEST_DOUBLE_SAT = 2.0**53
+
+
+def read_bitcoin(layout: str, path: Path, *, chain: Chain, rows_per_batch: int) -> Iterator[LegBatch]:
+    """Read a file of `bitcoin-etl` or `aws-btc`; errors of the file are raised before the first batch."""
+    asset = native_asset(chain)
+    if chain.family != "bitcoin" or asset is None:
+        raise FileError(
+            path, why=f"the layout {layout} holds chains of Bitcoin's kind; {chain.name} is not one"
+        )
+    if file_format(path) == "csv":
+        raise FileError(
+            path, why=f"the layout {layout} nests inputs in rows: give it as Parquet or JSON lines"
+        )
+    form = _Form(layout, path, chain, asset, _found_columns(layout, path))
+    return form.batches(rows_per_batch)
+
+
+def _found_columns(layout: str, path: Path) -> frozenset[str]:
+    """Dotted names of the wanted columns that the file has; raises `ColumnError`."""
+    schema = file_schema(path)
+    for name in _REQUIRED:
+        if name not in schema.names:
+            have = ", ".join(repr(n)[1:-1][:40] for n in schema.names[:20])
+            raise ColumnError(
+                path, column=name, why=f"is not there; the layout {layout} needs it; the file has {have}"
+            )
+    address = _address_field(layout)
+    wanted = [name for name in (*_REQUIRED[:2], *_OPTIONAL) if name in schema.names]
+    if file_format(path) == "json":
+        return frozenset(
+            [*wanted, *(f"inputs.{f}" for f in (*_INPUT_FIELDS, address))]
+            + [f"outputs.{f}" for f in (*_OUTPUT_FIELDS, address)]
+        )
+    for side, fields in (("inputs", _INPUT_FIELDS), ("outputs", _OUTPUT_FIELDS)):
+        kind = schema.field(side).type
+        if not _is_list(kind) or not pa.types.is_struct(kind.value_type):
+            raise ColumnError(path, column=side, why=f"must be a list of records, and holds {kind}")
+        record = kind.value_type
+        for field in (*fields, address):
+            name = f"{side}.{field}"
+            if record.get_field_index(field) >= 0:
+                _check_type(path, layout, name, record.field(field).type)
+                wanted.append(name)
+            elif field not in _OPTIONAL_FIELDS:
+                raise ColumnError(path, column=name, why=f"is not there; the layout {layout} needs it")
+    for name in wanted:
+        if "." not in name:
+            _check_type(path, layout, name, schema.field(name).type)
+    return frozenset(wanted)
+
+
+def _check_type(path: Path, layout: str, name: str, kind: pa.DataType) -> None:
+    field = name.rpartition(".")[2]
+    if field == "value":
+        fits = pa.types.is_integer(kind) if layout == "bitcoin-etl" else pa.types.is_floating(kind)
+        wanted = "whole satoshi" if layout == "bitcoin-etl" else "doubles of BTC"
+    elif field == "addresses":
+        fits, wanted = _is_list(kind), "a list of addresses"
+    elif field in ("index", "spent_output_index", "block_number"):
+        fits, wanted = pa.types.is_integer(kind), "whole numbers"
+    elif field == "block_timestamp":
+        fits, wanted = (
+            pa.types.is_integer(kind) or pa.types.is_timestamp(kind),
+            "seconds since 1970 or timestamps",
+        )
+    elif field == "is_coinbase":
+        fits, wanted = pa.types.is_boolean(kind), "true or false"
+    else:
+        fits, wanted = pa.types.is_string(kind) or pa.types.is_large_string(kind), "text"
+    if not fits and not pa.types.is_null(kind):
+        other = {"bitcoin-etl": "aws-btc", "aws-btc": "bitcoin-etl"}[layout]
+        hint = f"; the layout {other} may fit" if field in ("value", "addresses") else ""
+        raise ColumnError(
+            path, column=name, why=f"must hold {wanted} in the layout {layout}, and holds {kind}{hint}"
+        )
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
+
+
+def _address_field(layout: str) -> str:
+    return "addresses" if layout == "bitcoin-etl" else "address"
+
+
+@dataclass(frozen=True)
+class _Legs:
+    """All inputs or all outputs of a batch of rows, one element a leg."""
+
+    row: Integers  # row of the batch
+    index: pa.Array
+    account: pa.Array  # canonical text; null where there is no single address
+    broken: Mask  # an address that is none
+    value_sat: Integers
+    amount_fault: Mask  # not a number, or negative
+    no_value: Mask
+    lossy: Mask
+    script: pa.Array
+    spent_text: pa.Array
+    spent_hash: pa.Array
+    spent_fault: Mask
+    spent_index: pa.Array
+    address_text: pa.Array
+
+
+class _Form:
+    """One file being read: its layout, columns, and what is carried from batch to batch."""
+
+    def __init__(self, layout: str, path: Path, chain: Chain, asset: Asset, columns: frozenset[str]) -> None:
+        self.layout, self.path, self.chain, self.asset, self.columns = layout, path, chain, asset, columns
+        self.types = self._json_types() if file_format(path) == "json" else None
+        self.seen_in_block: dict[int, int] = {}  # rows so far of a block, where the file has no position
+        self.known_scripts: dict[tuple[str, int], str] | None = None
+
+    def batches(self, rows_per_batch: int) -> Iterator[LegBatch]:
+        """Legs of each batch of rows."""
+        row = 0
+        columns = sorted(self.columns)
+        for rows in read_rows(self.path, columns, rows_per_batch=rows_per_batch, types=self.types):
+            yield self._batch(rows, row)
+            row += rows.num_rows
+
+    def _json_types(self) -> pa.Schema:
+        text, whole = pa.string(), pa.int64()
+        address = ("addresses", pa.list_(text)) if self.layout == "bitcoin-etl" else ("address", text)
+        value = ("value", whole if self.layout == "bitcoin-etl" else pa.float64())
+        spent = [("spent_transaction_hash", text), ("spent_output_index", whole)]
+        top = {
+            "hash": text,
+            "block_timestamp": whole,
+            "block_number": whole,
+            "block_hash": text,
+            "index": whole,
+        }
+        top["is_coinbase"] = pa.bool_()
+        return pa.schema(
+            [(name, kind) for name, kind in top.items() if name in self.columns]
+            + [("inputs", pa.list_(pa.struct([("index", whole), *spent, address, value])))]
+            + [("outputs", pa.list_(pa.struct([("index", whole), ("script_hex", text), address, value])))]
+        )
+
+    def _batch(self, rows: pa.RecordBatch, first_row: int) -> LegBatch:
+        count = rows.num_rows
+        rejected: dict[int, tuple[str, str]] = {}
+        txids = pc.utf8_lower(rows.column("hash").cast(pa.string()))
+        hashes, hash_fits = decode_hashes(txids)
+        times, time_fits = utc_times(rows.column("block_timestamp"))
+        outputs = self._legs(rows.column("outputs"), "outputs")
+        inputs = self._legs(rows.column("inputs"), "inputs")
+        coinbase = self._coinbase(rows, inputs, count)
+        heights, positions, block_hashes, block_fits = self._places(rows)
+
+        _reject(rejected, np.flatnonzero(~hash_fits), "bad_hash", rows.column("hash"))
+        _reject(rejected, np.flatnonzero(~time_fits), "bad_time", rows.column("block_timestamp"))
+        for reason, fits, column in block_fits:
+            _reject(rejected, np.flatnonzero(~fits), reason, column)
+        spends = ~coinbase[inputs.row]
+        self._check_legs(rejected, inputs, spends, "input")
+        self._check_legs(rejected, outputs, np.ones(len(outputs.row), np.bool_), "output")
+        self._check_sums(rejected, inputs, spends, outputs, coinbase)
+
+        keep = np.ones(count, np.bool_)
+        keep[list(rejected)] = False
+        number = np.where(keep, np.cumsum(keep) - 1, -1).astype(np.int64)
+        lossy = np.zeros(count, np.bool_)
+        lossy[inputs.row[inputs.lossy & spends]] = True
+        lossy[outputs.row[outputs.lossy]] = True
+        kept = pa.array(keep)
+        kinds = np.where(coinbase, Kind.REWARD.value, Kind.NATIVE.value)
+        transfers = pa.table(
+            {
+                "transfer": number[keep],
+                "row": np.flatnonzero(keep) + first_row,
+                "height": heights.filter(kept),
+                "position": positions.filter(kept),
+                "kind": pa.array(kinds[keep].tolist(), pa.string()),
+                "part": np.zeros(int(keep.sum()), np.int32),
+                "time": times.filter(kept),
+                "hash": hashes.filter(kept),
+                "asset": pa.repeat(self.asset.reference, int(keep.sum())),
+                "block_hash": block_hashes.filter(kept),
+                "lossy": lossy[keep],
+            },
+            schema=TRANSFER_SCHEMA,
+        )
+        legs = self._leg_table(inputs, spends & keep[inputs.row], outputs, keep[outputs.row], number, txids)
+        return LegBatch(
+            transfers, legs, _rejected_table(rejected, first_row), (self.asset,) if keep.any() else ()
+        )
+
+    def _legs(self, lists: pa.Array, side: str) -> _Legs:
+        record = lists.flatten()
+        row = np.asarray(pc.list_parent_indices(lists)).astype(np.int64)
+        count = len(record)
+        place = np.arange(count) - np.searchsorted(row, row) if count else np.zeros(0, np.int64)
+        index = self._field(record, side, "index", pa.int32())
+        index = pc.if_else(pc.is_valid(index), index, pa.array(place, pa.int32()))
+        text, several = self._addresses(record, side)
+        account, broken = canonical_addresses(text, self.chain)
+        account = pc.if_else(pa.array(several), pa.nulls(count, pa.string()), account)
+        values, no_value, fault, lossy = self._values(record, side)
+        spent_text = pc.utf8_lower(self._field(record, side, "spent_transaction_hash", pa.string()))
+        spent_hash, spent_fits = decode_hashes(spent_text)
+        spent_index = self._field(record, side, "spent_output_index", pa.int32())
+        return _Legs(
+            row=row,
+            index=index,
+            account=account,
+            broken=broken & ~several,
+            value_sat=values,
+            amount_fault=fault,
+            no_value=no_value,
+            lossy=lossy,
+            script=self._field(record, side, "script_hex", pa.string()),
+            spent_text=spent_text,
+            spent_hash=spent_hash,
+            spent_fault=~spent_fits | np.asarray(pc.is_null(spent_index)),
+            spent_index=spent_index,
+            address_text=text,
+        )
+
+    def _field(self, record: pa.Array, side: str, field: str, kind: pa.DataType) -> pa.Array:
+        if f"{side}.{field}" not in self.columns:
+            return pa.nulls(len(record), kind)
+        return pc.struct_field(record, field).cast(kind)
+
+    def _addresses(self, record: pa.Array, side: str) -> tuple[pa.Array, Mask]:
+        """The only address of each leg (null for none), and which legs have several (bare multisig)."""
+        if self.layout == "aws-btc":
+            text = self._field(record, side, "address", pa.string())
+            return pc.if_else(pc.equal(text, ""), None, text), np.zeros(len(record), np.bool_)
+        lists = pc.struct_field(record, "addresses").cast(pa.list_(pa.string()))
+        lengths = np.asarray(pc.fill_null(pc.list_value_length(lists), 0))
+        starts = np.cumsum(lengths) - lengths
+        flat = lists.flatten()
+        first = flat.take(pa.array(np.where(lengths == 0, 0, starts), pa.int64(), mask=lengths == 0))
+        return first, lengths > 1
+
+    def _values(self, record: pa.Array, side: str) -> tuple[Integers, Mask, Mask, Mask]:
+        """Satoshi of each leg; which are absent, which are no amount, and which a double does not denote exactly."""
+        column = pc.struct_field(record, "value")
+        none = np.asarray(pc.is_null(column))
+        if self.layout == "bitcoin-etl":
+            values = np.asarray(pc.fill_null(column.cast(pa.int64()), 0))
+            return np.where(values < 0, 0, values), none, values < 0, np.zeros(len(values), np.bool_)
+        btc = np.asarray(pc.fill_null(column.cast(pa.float64()), 0.0))
+        fault = ~((btc >= 0) & (btc * _BTC < _LARGEST_DOUBLE_SAT))
+        btc = np.where(fault, 0.0, btc)
+        sat = np.rint(btc * _BTC)
+        # The product of a large sum is off by its own rounding: the quotient tells whether the double is the sum's.
+        lossy = (sat / _BTC != btc) & (np.abs(btc * _BTC - sat) > _NOISE_SAT)
+        return sat.astype(np.int64), none, fault, lossy
+
+    def _coinbase(self, rows: pa.RecordBatch, inputs: _Legs, count: int) -> Mask:
+        empty = np.bincount(inputs.row, minlength=count) == 0
+        if "is_coinbase" not in self.columns:
+            return empty
+        said = rows.column("is_coinbase").cast(pa.bool_())
+        return np.where(np.asarray(said.is_null()), empty, np.asarray(pc.fill_null(said, fill_value=False)))
+
+    def _places(
+        self, rows: pa.RecordBatch
+    ) -> tuple[pa.Array, pa.Array, pa.Array, list[tuple[str, Mask, pa.Array]]]:
+        """Height, position and block hash of each row, and the checks that rows must pass."""
+        count = rows.num_rows
+        checks = []
+        heights, block_hashes = pa.nulls(count, pa.int64()), pa.nulls(count, pa.binary())
+        positions = (
+            rows.column("index").cast(pa.int32()) if "index" in self.columns else pa.nulls(count, pa.int32())
+        )
+        if "block_number" in self.columns:
+            heights = rows.column("block_number").cast(pa.int64())
+            fits = np.asarray(pc.fill_null(pc.greater_equal(heights, 0), fill_value=False))
+            checks.append(("bad_height", fits, rows.column("block_number")))
+            if "index" in self.columns:
+                placed = np.asarray(pc.fill_null(pc.greater_equal(positions, 0), fill_value=False))
+                checks.append(("bad_position", placed, rows.column("index")))
+            else:
+                positions = pa.array(self._positions(np.asarray(pc.fill_null(heights, -1))), pa.int32())
+        if "block_hash" in self.columns:
+            text = rows.column("block_hash").cast(pa.string())
+            block_hashes, fits = decode_hashes(pc.utf8_lower(text))
+            checks.append(("bad_block_hash", fits | np.asarray(text.is_null()), text))
+        return heights, positions, block_hashes, checks
+
+    def _positions(self, heights: Integers) -> Integers:
+        """Place of each row within its block by the order of the file, over all batches so far."""
+        order = np.argsort(heights, kind="stable")
+        ordered = heights[order]
+        starts = (
+            np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+            if len(ordered)
+            else np.zeros(0, np.int64)
+        )
+        sizes = np.diff(np.r_[starts, len(ordered)])
+        before = np.array([self.seen_in_block.get(int(h), 0) for h in ordered[starts]], np.int64)
+        places = np.empty(len(heights), np.int64)
+        places[order] = np.arange(len(ordered)) - np.repeat(starts - before, sizes)
+        for height, seen, size in zip(ordered[starts], before, sizes, strict=True):
+            self.seen_in_block[int(height)] = int(seen + size)
+        return places
+
+    def _check_legs(
+        self, rejected: dict[int, tuple[str, str]], legs: _Legs, counted: Mask, side: str
+    ) -> None:
+        for reason, fault, detail in (
+            ("no_value", legs.no_value, None),
+            ("bad_amount", legs.amount_fault, None),
+            ("bad_address", legs.broken, legs.address_text),
+            ("bad_input", legs.spent_fault & np.bool_(side == "input"), legs.spent_text),
+        ):
+            for leg in np.flatnonzero(fault & counted):
+                found = f": {_shown(detail[int(leg)].as_py())}" if detail is not None else ""
+                text = f"{side} {legs.index[int(leg)].as_py()} {_FAULTS[reason]}{found}"
+                rejected.setdefault(int(legs.row[leg]), (reason, text))
+
+    def _check_sums(
+        self,
+        rejected: dict[int, tuple[str, str]],
+        inputs: _Legs,
+        spends: Mask,
+        outputs: _Legs,
+        coinbase: Mask,
+    ) -> None:
+        """Reject transactions that create money, spend nothing or pay nobody."""
+        count = len(coinbase)
+        spent = np.bincount(inputs.row[spends], minlength=count)
+        for row in np.flatnonzero(~coinbase & (spent == 0)):
+            rejected.setdefault(int(row), ("no_inputs", "it is no coinbase and has no inputs"))
+        for row in np.flatnonzero(np.bincount(outputs.row, minlength=count) == 0):
+            rejected.setdefault(int(row), ("no_outputs", "it has no outputs"))
+        # Summed in two halves of 32 bits: each stays exact inside a double.
+        paid = inputs.value_sat[spends]
+        high = _sums(inputs.row[spends], paid >> 32, count) - _sums(
+            outputs.row, outputs.value_sat >> 32, count
+        )
+        low = _sums(inputs.row[spends], paid & 0xFFFFFFFF, count)
+        low -= _sums(outputs.row, outputs.value_sat & 0xFFFFFFFF, count)
+        for row in np.flatnonzero(~coinbase & (high + (low >> 32) < 0)):
+            short = -((int(high[row]) << 32) + int(low[row]))
+            rejected.setdefault(
+                int(row),
+                ("inputs_below_outputs", f"its outputs exceed its inputs by {short} of the smallest unit"),
+            )
+
+    def _leg_table(
+        self, inputs: _Legs, paying: Mask, outputs: _Legs, paid: Mask, number: Integers, txids: pa.Array
+    ) -> pa.Table:
+        payers, payees = pa.array(paying), pa.array(paid)
+        input_accounts = self._input_accounts(inputs, paying).filter(payers)
+        output_accounts = _output_accounts(outputs, paid, txids).filter(payees)
+        transfer = np.concatenate([number[inputs.row[paying]], number[outputs.row[paid]]])
+        sides = [Side.PAYER.value] * len(input_accounts) + [Side.PAYEE.value] * len(output_accounts)
+        amounts = np.concatenate([inputs.value_sat[paying], outputs.value_sat[paid]])
+        empty = len(output_accounts)
+        table = pa.table(
+            {
+                "transfer": transfer,
+                "side": pa.array(sides, pa.string()),
+                "index": pa.concat_arrays([inputs.index.filter(payers), outputs.index.filter(payees)]),
+                "account": pa.concat_arrays([input_accounts, output_accounts]),
+                "amount": pa.array(amounts).cast(AMOUNT),
+                "spent_hash": pa.concat_arrays(
+                    [inputs.spent_hash.filter(payers), pa.nulls(empty, pa.binary())]
+                ),
+                "spent_index": pa.concat_arrays(
+                    [inputs.spent_index.filter(payers), pa.nulls(empty, pa.int32())]
+                ),
+            },
+            schema=LEG_SCHEMA,
+        )
+        return table.take(pa.array(np.argsort(transfer, kind="stable")))
+
+    def _input_accounts(self, inputs: _Legs, chosen: Mask) -> pa.Array:
+        """Accounts of the inputs; one without an address has that of the output it spends.
+
+        Neither layout repeats the spent output's script in the input (`script_hex` there is the signature's),
+        so it is looked up among the file's own outputs; what is not there is named by the output.
+        """
+        missing = np.flatnonzero(np.asarray(pc.is_null(inputs.account)) & chosen)
+        if not len(missing):
+            return inputs.account
+        if self.known_scripts is None:
+            self.known_scripts = self._scripts_of_outputs()
+        stand_ins = []
+        for leg in missing:
+            txid, index = inputs.spent_text[int(leg)].as_py(), inputs.spent_index[int(leg)].as_py()
+            stand_ins.append(self.known_scripts.get((txid, index)) or output_account(txid, index))
+        return _replaced(inputs.account, missing, stand_ins)
+
+    def _scripts_of_outputs(self) -> dict[tuple[str, int], str]:
+        """Stand-in accounts of all outputs of the file that have a script, value and no single address."""
+        found: dict[tuple[str, int], str] = {}
+        if "outputs.script_hex" not in self.columns:
+            return found
+        columns = sorted(name for name in self.columns if name == "hash" or name.startswith("outputs."))
+        for rows in read_rows(self.path, columns, rows_per_batch=50_000, types=self.types):
+            legs = self._legs(rows.column("outputs"), "outputs")
+            lacking = np.asarray(pc.is_null(legs.account)) & ~legs.broken & (legs.value_sat > 0)
+            txids = pc.utf8_lower(rows.column("hash").cast(pa.string()))
+            for leg in np.flatnonzero(lacking):
+                account = _script_account(legs.script[int(leg)].as_py())
+                if account is not None:
+                    found[txids[int(legs.row[leg])].as_py(), legs.index[int(leg)].as_py()] = account
+        return found
+
+
+_FAULTS = {
+    "no_value": "has no value (fill the inputs in first: the layout of bitcoin-etl has a step for it)",
+    "bad_amount": "has a value that is no amount",
+    "bad_address": "has an address that is none",
+    "bad_input": "does not say which output it spends",
+}
+
+
+def _output_accounts(outputs: _Legs, chosen: Mask, txids: pa.Array) -> pa.Array:
+    missing = np.flatnonzero(np.asarray(pc.is_null(outputs.account)) & chosen)
+    stand_ins = []
+    for leg in missing:
+        account = _script_account(outputs.script[int(leg)].as_py())
+        if account is None:
+            account = output_account(txids[int(outputs.row[leg])].as_py(), outputs.index[int(leg)].as_py())
+        stand_ins.append(account)
+    return _replaced(outputs.account, missing, stand_ins)
+
+
+def _script_account(script_hex: str | None) -> str | None:
+    try:
+        return script_account(script_hex) if script_hex else None
+    except ValueError:
+        return None
+
+
+def _replaced(accounts: pa.Array, places: Integers, values: list[str]) -> pa.Array:
+    mask = np.zeros(len(accounts), np.bool_)
+    mask[places] = True
+    return pc.replace_with_mask(accounts, pa.array(mask), pa.array(values, pa.string()))
+
+
+def _sums(rows: Integers, values: Integers, count: int) -> Integers:
+    return np.bincount(rows, weights=values, minlength=count).astype(np.int64)
+
+
+def _reject(rejected: dict[int, tuple[str, str]], rows: Integers, reason: str, column: pa.Array) -> None:
+    for row in rows:
+        value = column[int(row)].as_py()
+        detail = f"{_shown(value)} does not fit" if value is not None else "it is missing"
+        rejected.setdefault(int(row), (reason, detail))
+
+
+def _rejected_table(rejected: dict[int, tuple[str, str]], first_row: int) -> pa.Table:
+    found = sorted((row + first_row, *reason) for row, reason in rejected.items())
+    columns = [list(column) for column in zip(*found, strict=True)] if found else [[], [], []]
+    return pa.table(dict(zip(REJECT_SCHEMA.names, columns, strict=True)), schema=REJECT_SCHEMA)
+
+
+def _shown(value: object, limit: int = 60) -> str:
+    """Quote a value for a message: control characters escaped, cut at `limit` characters."""
+    text = str(value)
+    cut = text if len(text) <= limit else text[:limit] + "…"
+    return "'" + "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in cut) + "'"
