@@ -113,28 +113,32 @@ def split_rows(
     """
     _check_frames(train, valid, test)
     table = _check_targets(targets)
-    owners, mixed = _read_owners(table)
-    left_out: Counter[str] = Counter()
+    deadlines = {"train": valid.as_of, "valid": test.as_of, "test": None}
     frames = {"train": list(train), "valid": [valid], "test": [test]}
-    deadline = {"train": valid.as_of, "valid": test.as_of, "test": None}
-    usable = {
-        fold: [
-            _usable(frame, table, deadline=deadline[fold], owners=owners, mixed=mixed, left_out=left_out)
-            for frame in frames[fold]
-        ]
-        for fold in FOLDS
-    }
-    present = {fold: {name for part in usable[fold] for _, name in part} for fold in FOLDS}
-    fold_of = {}
-    for name in owners:
-        possible = [fold for fold in FOLDS if name in present[fold]]
-        if possible:
-            fold_of[name] = _deal(name, possible)
+    left_out: Counter[str] = Counter()
+    fold_of: dict[str, str] = {}
+    owners, usable = {}, {}
+    for fold, deadline in deadlines.items():
+        # What was said after the deadline does not serve, and does not decide who else serves either.
+        known = table if deadline is None else table.filter(pc.less(table.column("published_at"), deadline))
+        owners[fold], mixed = _read_owners(known)
+        later = list(FOLDS)[list(FOLDS).index(fold) :]
+        found = {
+            place: [_usable(frame, known, owners[fold], mixed) for frame in frames[place]] for place in later
+        }
+        usable[fold] = [kept for kept, _ in found[fold]]
+        for _, why in found[fold]:
+            left_out.update(why)
+        left_out["known_too_late_for_the_fold"] += (table.num_rows - known.num_rows) * len(frames[fold])
+        present = {place: {name for kept, _ in found[place] for _, name in kept} for place in later}
+        for name in present[fold]:
+            if name not in fold_of:
+                fold_of[name] = _deal(name, [place for place in later if name in present[place]])
     dealt = {}
     for fold in FOLDS:
         parts = [[(row, name) for row, name in part if fold_of[name] == fold] for part in usable[fold]]
         left_out["owner_in_another_fold"] += sum(map(len, usable[fold])) - sum(map(len, parts))
-        dealt[fold] = _gather(frames[fold], parts, owners)
+        dealt[fold] = _gather(frames[fold], parts, owners[fold])
     counts = {reason: left_out[reason] for reason in sorted(left_out)}
     return Folds(train=dealt["train"], valid=dealt["valid"], test=dealt["test"], left_out=counts)
 
@@ -192,40 +196,31 @@ def _read_owners(table: pa.Table) -> tuple[dict[str, Owner], frozenset[str]]:
 
 
 def _usable(
-    frame: FeatureFrame,
-    table: pa.Table,
-    *,
-    deadline: datetime | None,
-    owners: Mapping[str, Owner],
-    mixed: frozenset[str],
-    left_out: Counter[str],
-) -> list[tuple[int, str]]:
-    """Return (row, owner) of the rows of `frame` that may be learnt from, ascending; count the others."""
-    places = pc.index_in(table.column("account"), value_set=pa.array(frame.accounts, pa.string()))
-    columns = (places, table.column("owner"), table.column("published_at"))
+    frame: FeatureFrame, known: pa.Table, owners: Mapping[str, Owner], mixed: frozenset[str]
+) -> tuple[list[tuple[int, str]], Counter[str]]:
+    """Return (row, owner) of the rows of `frame` that may be learnt from, ascending; and count the others."""
+    places = pc.index_in(known.column("account"), value_set=pa.array(frame.accounts, pa.string()))
+    names = known.column("owner").to_pylist()
     found = sorted(
-        (row, name, published_at)
-        for row, name, published_at in zip(*(column.to_pylist() for column in columns), strict=True)
-        if row is not None
+        (row, name) for row, name in zip(places.to_pylist(), names, strict=True) if row is not None
     )
     holders: dict[int, set[str]] = {}
-    for row, name, _ in found:
+    for row, name in found:
         holders.setdefault(int(frame.entities[row]), set()).add(name)
     kept = []
-    for row, name, published_at in found:
+    left_out: Counter[str] = Counter()
+    for row, name in found:
         if frame.seeded[row]:
             left_out["seeded"] += 1
         elif name in mixed:
             left_out["owner_both_drug_and_not"] += 1
         elif owners[name].drug and owners[name].known_at <= frame.as_of:
             left_out["after_the_first_public_word"] += 1
-        elif deadline is not None and published_at >= deadline:
-            left_out["known_too_late_for_the_fold"] += 1
         elif len(holders[int(frame.entities[row])]) > 1:
             left_out["entity_of_several_owners"] += 1
         else:
             kept.append((row, name))
-    return kept
+    return kept, left_out
 
 
 def _gather(

@@ -75,7 +75,7 @@ def _category(drug: bool, otherwise: str) -> str:
 
 def make_targets(rows: Sequence[tuple[str, str, bool, str, datetime]]) -> pa.Table:
     """Return targets of (account, owner, drug, category, published_at)."""
-    columns = list(zip(*rows, strict=True)) if rows else [[]] * 5
+    columns = [[row[place] for row in rows] for place in range(5)]
     return pa.table(
         {
             "account": pa.array(columns[0], pa.string()),
