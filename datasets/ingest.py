@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
@@ -23,12 +22,10 @@ from numpy.typing import NDArray
 
 from chains.address import Chain
 from chains.errors import FileError
+from chains.files import PaymentMapping, read_layout
 from chains.ledger import Asset, LegBatch
 from datasets.overlap import find_known, loose_rows, mark_known_hashes, mark_repeats, write_blocks
 from datasets.store import Ledger, chain_number, intern_accounts, next_number, registered, transaction
-
-if TYPE_CHECKING:
-    from chains.files import PaymentMapping
 
 Progress = Callable[[int, int], None]
 """Called with source rows done and source rows in all (0 where that is not known beforehand)."""
@@ -90,7 +87,7 @@ def import_file(
     path: Path,
     *,
     chain: Chain,
-    mapping: "PaymentMapping | None" = None,
+    mapping: PaymentMapping | None = None,
     listed: Collection[str] = (),
     progress: Progress | None = None,
     code_version: str,
@@ -100,8 +97,6 @@ def import_file(
     Raises FileError and ColumnError for what cannot be read and LedgerConflict for another branch of
     the chain; after any error the ledger is as it was.
     """
-    from chains.files import read_layout
-
     sha256, lines = _hash_file(path)
     before = path.stat()
     source = Source(chain, layout, path.name, sha256, mapping.as_json() if mapping else "{}")
