@@ -1,1 +1,1 @@
-"""A labelled world of drug laundering, for the demo and for tests."""
+"""A labelled world of drug trade and of the honest trades that look like it, for the demo and for tests."""

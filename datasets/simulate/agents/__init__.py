@@ -1,0 +1,1 @@
+"""What the inhabitants of the simulated world mean to do: one file a way of living."""

@@ -1,0 +1,215 @@
+"""Trades: receipts from a crowd and payouts, the same code for a drug shop and for its honest doubles."""
+
+import numpy as np
+
+from datasets.simulate.agents.targets import (
+    draw_chains,
+    list_crowd,
+    mix_of,
+    pick_member,
+    pick_service,
+    pick_target,
+    pick_usual,
+)
+from datasets.simulate.cast import TOKEN, UTXO, Cast
+from datasets.simulate.clock import DAY, Floats, Ints, draw_delays, draw_times, make_generator
+from datasets.simulate.dials import Dials
+from datasets.simulate.plan import Plan, draw_tickets, make_plan
+from datasets.simulate.roles import ROLES
+
+_HONEST_TARGETS = ("trader", "exchange", "merchant", "person", "family")
+
+
+def collect_receipts(seed: int, dials: Dials, cast: Cast) -> list[Plan]:
+    """Plan what the crowds pay: each trade has its own circle of payers, some of whom come back."""
+    rng = make_generator(seed, "receipts")
+    plans: list[Plan] = []
+    for role in (r for r in ROLES if r.crowd):
+        for chain in (UTXO, TOKEN):
+            owners = cast.on(chain, role.name)
+            if not len(owners):
+                continue
+            both = (cast.main[owners, UTXO] >= 0) & (cast.main[owners, TOKEN] >= 0)
+            span = cast.end[owners] - cast.start[owners]
+            rate = cast.habit["per_day"][owners] * cast.size[owners] * np.where(both, 0.5, 1.0)
+            counts = np.minimum(rng.poisson(np.clip(rate * span, 1.0, 260.0)), 260)
+            rows = np.repeat(owners, counts)
+            payers = _draw_payers(rng, dials, cast, role.crowd, chain, owners, counts)
+            usd = draw_tickets(
+                rng, cast.habit["ticket"][rows], cast.habit["sigma"][rows], cast.habit["rounded"][rows]
+            )
+            payees = cast.main[rows, chain]
+            if role.name in {"social_network_shop", "vendor_shop", "remittance_agent"}:
+                helper = "family" if role.name == "remittance_agent" else "drop_account"
+                direct = pick_member(rng, cast, rows, chain, helper)
+                moved = (direct >= 0) & (rng.random(len(rows)) < dials.dispersed)
+                payees = np.where(moved, cast.main[direct, chain], payees)
+            plans.append(
+                make_plan(draw_owner_times(rng, cast, rows), cast.main[payers, chain], payees, usd=usd)
+            )
+    return plans
+
+
+def pay_out(seed: int, dials: Dials, cast: Cast) -> list[Plan]:
+    """Plan the payouts of every trade: shares of its balance, every few days, to the targets of its row."""
+    rng = make_generator(seed, "payouts")
+    plans: list[Plan] = []
+    mark = 0
+    for number, role in enumerate(ROLES):
+        if not role.mix:
+            continue
+        owners = np.flatnonzero(cast.role == number)
+        events = rng.poisson((cast.end[owners] - cast.start[owners]) / cast.habit["every"][owners])
+        batch = np.repeat(owners, events)
+        times = draw_owner_times(rng, cast, batch)
+        chains = draw_chains(rng, cast, batch)
+        several = 1 + rng.poisson(np.clip(cast.habit["payments"][batch] - 1.0, 0.1, 4.0))
+        rows = np.repeat(np.arange(len(batch)), several)
+        payer, chain = batch[rows], chains[rows]
+        time = times[rows] + (rng.random(len(rows)) * 7_200).astype(np.int64)
+        kept = np.clip(cast.habit["kept"][payer], 0.02, 0.9)
+        share = (1.0 - kept ** (1.0 / several[rows])) * rng.uniform(0.7, 1.25, len(rows))
+        kinds, weights = mix_of(number)
+        chosen = np.searchsorted(np.cumsum(weights)[:-1], rng.random(len(rows)), side="right")
+        names = np.array(kinds)[chosen]
+        if role.drug:
+            astray = rng.random(len(rows)) < dials.spill
+            honest = np.array(_HONEST_TARGETS)[
+                (rng.random(len(rows)) * len(_HONEST_TARGETS)).astype(np.int64)
+            ]
+            names = np.where(astray, honest, names)
+        share = np.where(names == "person", share * 0.3, share)
+        plan, mark = _aim(rng, cast, names, payer, chain, time, np.clip(share, 0.02, 0.98), mark)
+        plans += plan
+    return plans
+
+
+def draw_owner_times(rng: np.random.Generator, cast: Cast, rows: Ints) -> Ints:
+    """Draw one moment a row in the life of the row's owner, after its habits."""
+    return draw_times(
+        rng,
+        cast.start[rows],
+        cast.end[rows],
+        weekend=cast.habit["weekend"][rows],
+        payday=cast.habit["payday"][rows],
+        evening=cast.habit["evening"][rows],
+    )
+
+
+def pass_on(seed: int, dials: Dials, cast: Cast, plan: Plan) -> list[Plan]:
+    """Plan how drop accounts and families pass on what they get, most of it, within hours or days."""
+    rng = make_generator(seed, "passing")
+    plans: list[Plan] = []
+    owners = cast.wallet_owner[plan.payee]
+    # Median hours before the money moves on; pulled together by the same dial as the habits.
+    middle = 11.0
+    for name, hours in (("drop_account", 6.0), ("family", 20.0)):
+        median = middle * (hours / middle) ** (1.0 - dials.alike)
+        rows = np.flatnonzero(cast.is_role(owners, name) & (rng.random(len(owners)) < 0.9))
+        payer = owners[rows]
+        wallet = plan.payee[rows]
+        chain = cast.wallet_chain[wallet]
+        own_pace = np.exp(np.random.default_rng([seed, 1, len(name)]).normal(0.0, dials.spread, cast.owners))
+        time = plan.time[rows] + draw_delays(rng, median * own_pace[payer], 0.8, len(rows))
+        share = np.where(rng.random(len(rows)) < 0.75, 0.99, rng.uniform(0.5, 0.98, len(rows)))
+        payee = np.full(len(rows), -1)
+        tag = np.full(len(rows), -1)
+        fixed = np.random.default_rng([seed, 2, len(name)]).random(cast.owners)[payer]
+        roll = np.where(rng.random(len(rows)) < 0.8, fixed, rng.random(len(rows)))
+        for on in (UTXO, TOKEN):
+            here = chain == on
+            main = cast.main[:, on]
+            if name == "drop_account":
+                first = pick_member(rng, cast, payer, on, "drug_treasury")
+                second = pick_target(rng, cast, "exchanger", payer, on)
+            else:
+                first = pick_member(rng, cast, payer, on, "employer", "remittance_agent")
+                second = pick_usual(rng, payer, cast.on(on, "p2p_trader"))
+            spilt = rng.random(len(rows)) < (dials.spill * 0.5 if name == "drop_account" else 0.0)
+            choice = np.where(roll < 0.38, first, np.where(roll < 0.6, second, -1))
+            choice = np.where(spilt, -1, choice)
+            payee = np.where(here & (choice >= 0), main[choice], payee)
+        service = pick_service(rng, cast, payer)
+        to_service = payee < 0
+        payee = np.where(to_service, cast.deposit[service, chain], payee)
+        tag = np.where(to_service, payer, tag)
+        plans.append(make_plan(time, wallet, payee, share=share, tag=tag))
+    return plans
+
+
+def _draw_payers(
+    rng: np.random.Generator, dials: Dials, cast: Cast, crowd: str, chain: int, owners: Ints, counts: Ints
+) -> Ints:
+    """Draw the payer of each receipt from a circle of its own per owner, the regulars first."""
+    members = list_crowd(cast, crowd, chain)
+    anyone = list_crowd(cast, "anyone", chain) if crowd in {"buyers", "migrants"} else members
+    circle = np.maximum((counts / np.maximum(cast.habit["loyalty"][owners], 1.0)).astype(np.int64), 1)
+    first = np.concatenate([[0], np.cumsum(circle)[:-1]])
+    total = int(circle.sum())
+    strangers = rng.random(total) < dials.covered
+    known = np.where(
+        strangers,
+        anyone[(rng.random(total) * len(anyone)).astype(np.int64)],
+        members[(rng.random(total) * len(members)).astype(np.int64)],
+    )
+    which = np.repeat(np.arange(len(owners)), counts)
+    place = (circle[which] * rng.random(len(which)) ** 1.5).astype(np.int64)
+    return known[first[which] + place]
+
+
+def _aim(
+    rng: np.random.Generator,
+    cast: Cast,
+    names: np.ndarray,
+    payer: Ints,
+    chain: Ints,
+    time: Ints,
+    share: Floats,
+    mark: int,
+) -> tuple[list[Plan], int]:
+    """Turn kinds of targets into wallets; a kind that the owner does not have becomes its exchange."""
+    rows = len(payer)
+    payee = np.full(rows, -1)
+    tag = np.full(rows, -1)
+    for on in (UTXO, TOKEN):
+        for kind in sorted(set(names.tolist()) - {"exchange"}):
+            here = np.flatnonzero((chain == on) & (names == kind))
+            target = pick_target(rng, cast, str(kind), payer[here], on)
+            wallets = cast.deposit if kind == "mixer" else cast.main
+            payee[here] = np.where(target >= 0, wallets[target, on], -1)
+            if kind == "mixer":
+                tag[here] = np.arange(len(here)) + mark  # a fresh deposit address each time
+    mixed = (payee >= 0) & (names == "mixer")
+    service = pick_service(rng, cast, payer)
+    lacking = payee < 0
+    payee = np.where(lacking, cast.deposit[service, chain], payee)
+    tag = np.where(lacking, payer, tag)
+    marks = np.where(mixed, mark + np.cumsum(mixed), -1)
+    plans = [make_plan(time, cast.main[payer, chain], payee, share=share, tag=tag, mark=marks)]
+    if mixed.any():
+        plans += _mix_out(rng, cast, payer[mixed], time[mixed], marks[mixed])
+    return plans, mark + rows + 1
+
+
+def _mix_out(rng: np.random.Generator, cast: Cast, owners: Ints, time: Ints, marks: Ints) -> list[Plan]:
+    """Plan what the mixer pays out to a wallet that the owner keeps apart, and what becomes of it."""
+    mixer = int(cast.main[cast.of("mixer")[0], UTXO])
+    aside = cast.aside[owners]
+    back = time + draw_delays(rng, 14.0, 0.9, len(owners))
+    spend = back + draw_delays(rng, 60.0, 0.8, len(owners))
+    service = pick_service(rng, cast, owners)
+    out = make_plan(back, np.full(len(owners), mixer), aside, link=marks)
+    # The customer of record of what was mixed is somebody else: a tag beyond all owners.
+    sold = make_plan(
+        spend,
+        aside,
+        cast.deposit[service, UTXO],
+        share=rng.uniform(0.6, 0.99, len(owners)),
+        tag=owners + cast.owners,
+    )
+    return [out, sold]
+
+
+def days(value: float) -> int:
+    """Return days as seconds."""
+    return int(value * DAY)

@@ -1,0 +1,206 @@
+"""Who lives in this world: owners, their wallets on both chains, their groups and habits."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets.simulate.clock import DAYS, Floats, Ints, make_generator
+from datasets.simulate.dials import Dials
+from datasets.simulate.roles import NUMBER, ROLES, Habit
+
+UTXO, TOKEN = 0, 1
+"""The two chains, as columns of the wallet tables."""
+
+_HABITS = tuple(Habit.__dataclass_fields__)
+_SHARES = ("rounded", "evening", "kept")
+_GROUPED = ("drug_treasury", "employer")  # who heads a network or a business
+_MEMBERS: Mapping[str, str] = {
+    "vendor_shop": "drug_treasury",
+    "social_network_shop": "drug_treasury",
+    "drug_vendor": "drug_treasury",
+    "courier_payout": "drug_treasury",
+    "cash_out_exchanger": "drug_treasury",
+    "drop_account": "drug_treasury",
+    "merchant": "employer",
+    "payroll_office": "employer",
+    "remittance_agent": "employer",
+    "family": "employer",
+}
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Owners by number, wallets by number; −1 is none. `main[owner, chain]` is the wallet an owner trades from.
+
+    `deposit[owner, UTXO]` is where a service takes deposits, one address a customer; on the token chain a
+    deposit address belongs to the service's main wallet. `start` and `end` are days, `size` scales how often
+    an owner trades, `habit[name]` holds one value an owner.
+    """
+
+    role: Ints
+    group: Ints
+    start: Floats
+    end: Floats
+    size: Floats
+    home: Ints
+    habit: Mapping[str, Floats]
+    main: Ints
+    deposit: Ints
+    cold: Ints
+    aside: Ints
+    wallet_owner: Ints
+    wallet_chain: Ints
+    wallet_kind: tuple[str, ...]
+
+    @property
+    def owners(self) -> int:
+        """Number of owners."""
+        return len(self.role)
+
+    @property
+    def drug(self) -> NDArray[np.bool_]:
+        """Whether an owner is in the drug trade, by owner."""
+        return np.array([role.drug for role in ROLES])[self.role]
+
+    def of(self, *names: str) -> Ints:
+        """Return the owners of these roles, ascending."""
+        return np.flatnonzero(np.isin(self.role, [NUMBER[name] for name in names]))
+
+    def on(self, chain: int, *names: str) -> Ints:
+        """Return the owners of these roles who have a wallet on `chain`, ascending."""
+        owners = self.of(*names)
+        return owners[self.main[owners, chain] >= 0]
+
+    def is_role(self, owners: Ints, *names: str) -> NDArray[np.bool_]:
+        """Tell for each owner whether it has one of these roles."""
+        return np.isin(self.role[owners], [NUMBER[name] for name in names])
+
+
+def make_cast(seed: int, dials: Dials, scale: float) -> Cast:
+    """Draw the owners of a world of `scale` × 120,000 transfers."""
+    rng = make_generator(seed, "cast")
+    counts = [_count_owners(role.count, scale, service=role.service or role.count == 1) for role in ROLES]
+    role = np.repeat(np.arange(len(ROLES)), counts)
+    owners = len(role)
+    start, end = _draw_lives(rng, role)
+    shops = np.array([r.habit is not None for r in ROLES])[role]
+    size = np.where(shops, np.exp(rng.normal(-0.8, 0.7, owners)), 1.0)
+    wallets = _Wallets()
+    main, deposit, cold, aside = _open_wallets(rng, role, wallets)
+    exchanges = np.flatnonzero(role == NUMBER["exchange"])
+    popular = np.array([0.34, 0.26, 0.18, 0.13, 0.09])[: len(exchanges)]
+    home = rng.choice(exchanges, size=owners, p=popular / popular.sum())
+    return Cast(
+        role=role,
+        group=_draw_groups(rng, role),
+        start=start,
+        end=end,
+        size=size,
+        home=home,
+        habit=_draw_habits(rng, role, dials),
+        main=main,
+        deposit=deposit,
+        cold=cold,
+        aside=aside,
+        wallet_owner=np.array(wallets.owner),
+        wallet_chain=np.array(wallets.chain),
+        wallet_kind=tuple(wallets.kind),
+    )
+
+
+class _Wallets:
+    """Wallets opened so far."""
+
+    def __init__(self) -> None:
+        self.owner: list[int] = []
+        self.chain: list[int] = []
+        self.kind: list[str] = []
+
+    def open(self, owner: int, chain: int, kind: str) -> int:
+        self.owner.append(owner)
+        self.chain.append(chain)
+        self.kind.append(kind)
+        return len(self.owner) - 1
+
+
+def _count_owners(count: int, scale: float, *, service: bool) -> int:
+    return count if service else max(2, round(count * scale))
+
+
+def _draw_lives(rng: np.random.Generator, role: Ints) -> tuple[Floats, Floats]:
+    """Draw the first and last day of every owner: trades come and go, people and services stay."""
+    owners = len(role)
+    habit = np.array([r.habit is not None or r.reuse == 1.0 for r in ROLES])[role]
+    lasting = np.array([r.service or r.count == 1 or r.name == "person" for r in ROLES])[role]
+    start = np.where(habit & ~lasting, rng.random(owners) ** 1.6 * 240.0, 0.0)
+    span = 60.0 + 330.0 * rng.beta(2.0, 1.4, owners)
+    end = np.where(lasting, float(DAYS), np.minimum(start + span, float(DAYS)))
+    return start, end
+
+
+def _open_wallets(rng: np.random.Generator, role: Ints, wallets: _Wallets) -> tuple[Ints, Ints, Ints, Ints]:
+    owners = len(role)
+    main = np.full((owners, 2), -1)
+    deposit = np.full((owners, 2), -1)
+    cold = np.full((owners, 2), -1)
+    aside = np.full(owners, -1)
+    draws = rng.random(owners)
+    for owner in range(owners):
+        kind = ROLES[role[owner]]
+        utxo, token, _ = kind.chains
+        on = (draws[owner] < utxo or draws[owner] >= utxo + token, draws[owner] >= utxo)
+        for chain in (UTXO, TOKEN):
+            if not on[chain]:
+                continue
+            main[owner, chain] = wallets.open(owner, chain, "main")
+            if kind.service:
+                deposit[owner, chain] = main[owner, chain]
+                if chain == UTXO and kind.name != "mining_pool":
+                    deposit[owner, chain] = wallets.open(owner, chain, "deposit")
+            if kind.name == "exchange":
+                cold[owner, chain] = wallets.open(owner, chain, "cold")
+        if on[UTXO] and kind.mix.get("mixer", 0.0) > 0:
+            aside[owner] = wallets.open(owner, UTXO, "aside")
+    return main, deposit, cold, aside
+
+
+def _draw_groups(rng: np.random.Generator, role: Ints) -> Ints:
+    """Number the networks and businesses, and give each member one: a skewed draw makes few big ones."""
+    owners = len(role)
+    group = np.full(owners, -1)
+    first = 0
+    heads: dict[str, Ints] = {}
+    for name in _GROUPED:
+        members = np.flatnonzero(role == NUMBER[name])
+        heads[name] = np.arange(first, first + len(members))
+        group[members] = heads[name]
+        first += len(members)
+    for name, head in _MEMBERS.items():
+        members = np.flatnonzero(role == NUMBER[name])
+        place = (len(heads[head]) * rng.random(len(members)) ** 1.3).astype(np.int64)
+        group[members] = heads[head][place]
+    return group
+
+
+def _draw_habits(rng: np.random.Generator, role: Ints, dials: Dials) -> Mapping[str, Floats]:
+    """Draw every owner's own habits: the row of its role, pulled to the mean of all trades, and spread."""
+    table = [r.habit or Habit() for r in ROLES]
+    crowds = np.array([r.habit is not None and r.habit.per_day > 0 for r in ROLES])
+    drawn: dict[str, Floats] = {}
+    for name in _HABITS:
+        values = np.array([float(getattr(habit, name)) for habit in table])
+        shares = name in _SHARES
+        with np.errstate(divide="ignore"):
+            scaled = np.log(values / (1.0 - values)) if shares else np.log(values)
+        middle = scaled[crowds].mean()
+        # A bulk supplier stays a bulk supplier: tickets and rates keep most of their distance.
+        pull = dials.alike * (0.4 if name in {"ticket", "per_day"} else 1.0)
+        pulled = np.where(crowds, middle + (scaled - middle) * (1.0 - pull), scaled)
+        noise = dials.spread * (0.7 if name == "sigma" else 1.0)
+        own = pulled[role] + rng.normal(0.0, noise, len(role))
+        drawn[name] = 1.0 / (1.0 + np.exp(-own)) if shares else np.exp(own)
+    drawn["sigma"] = np.clip(drawn["sigma"], 0.3, 1.3)
+    drawn["every"] = np.clip(drawn["every"], 3.0, 90.0)
+    return drawn

@@ -1,0 +1,206 @@
+"""The label stream: partial, late, selected, sometimes wrong; and the truth beside it, for evaluation."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from datasets.simulate.cases import Cases
+from datasets.simulate.cast import TOKEN, UTXO, Cast
+from datasets.simulate.clock import DAY, Ints, make_generator
+from datasets.simulate.dials import Dials
+from datasets.simulate.files import show_time
+from datasets.simulate.roles import ROLES
+from datasets.simulate.tokens import TokenChain
+from datasets.simulate.utxo import UtxoChain
+
+UTXO_CHAIN = "bip122:73696d756c6174656400000000000000"
+TOKEN_CHAIN = "eip155:78284"
+_COLUMNS = (
+    "account",
+    "category",
+    "entity",
+    "name",
+    "source",
+    "reference",
+    "confidence",
+    "published_at",
+    "licence",
+    "may_export",
+    "may_train",
+    "cluster_definer",
+)
+_WRONG_DRUG = ("drug_vendor", "social_network_shop", "cash_out_exchanger", "drop_account")
+_WRONG_OTHER = ("person", "merchant", "organisation")
+_SERVICES = (("payment_processor", -60.0), ("gambling", 30.0), ("mixer", 10.0), ("mining_pool", -150.0))
+
+
+@dataclass(frozen=True)
+class Receipts:
+    """What each address received, by row, ordered by time: wallet, address text, second, raw amount."""
+
+    wallet: Ints
+    account: list[str]
+    number: Ints
+    time: Ints
+    amount: Ints
+
+
+def list_receipts(cast: Cast, utxo: UtxoChain, tokens: TokenChain) -> Receipts:
+    """List the receipts of all main wallets on both chains; a deposit account is not its service's main one."""
+    transaction = np.repeat(np.arange(len(utxo.block)), np.diff(utxo.out_first))
+    texts = [f"{UTXO_CHAIN}:{a}" for a in utxo.addresses] + [f"{TOKEN_CHAIN}:{a}" for a in tokens.accounts]
+    own = tokens.customer[tokens.payee] < 0
+    wallet = np.concatenate([utxo.address_wallet[utxo.out_address], tokens.account_wallet[tokens.payee[own]]])
+    number = np.concatenate([utxo.out_address, len(utxo.addresses) + tokens.payee[own]])
+    time = np.concatenate([utxo.time[utxo.block[transaction]], tokens.time[own]])
+    amount = np.concatenate([utxo.out_value, tokens.amount[own]])
+    order = np.lexsort((number, time, wallet))
+    return Receipts(wallet[order], texts, number[order], time[order], amount[order])
+
+
+def write_labels(
+    path: Path, *, seed: int, dials: Dials, cast: Cast, cases: Cases, receipts: Receipts
+) -> dict[str, int]:
+    """Write the labels that the world knows by the end of the year, and return how many of each kind.
+
+    A case names the one to three addresses of each wallet that had received most when it closed, and the
+    owner as `entity`; a case about an owner that had received nothing is not told.
+    """
+    rng = make_generator(seed, "labels")
+    rows = _label_services(cast, dials, receipts)
+    services = len(rows)
+    wrong = set(cases.wrong.tolist())
+    drug = cast.drug.tolist()
+    named_owners = 0
+    for owner in np.flatnonzero(cases.closed >= 0).tolist():
+        closed = int(cases.closed[owner])
+        role = ROLES[cast.role[owner]]
+        is_drug = drug[owner]
+        category = role.category
+        wide = int(rng.integers(1, 4))
+        pick = int(rng.integers(0, 12))
+        if owner in wrong:
+            is_drug = not is_drug
+            category = _WRONG_DRUG[pick % 4] if is_drug else _WRONG_OTHER[pick % 3]
+        found = False
+        for wallet in cast.main[owner].tolist():
+            for account in _biggest(receipts, wallet, closed, wide):
+                found = True
+                rows.append(
+                    _row(
+                        account,
+                        category=category,
+                        entity=f"owner-{owner:06d}",
+                        name="confirmed case" if is_drug else "closed case",
+                        source="simulated cases",
+                        reference=f"case {owner:06d}",
+                        confidence="0.95" if is_drug else "0.9",
+                        published=closed,
+                        cluster=is_drug,
+                    )
+                )
+        named_owners += found
+    rows.sort(key=lambda row: (row[7], row[0]))
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        writer.writerows(rows)
+    return {"service_labels": services, "case_labels": len(rows) - services, "case_owners": named_owners}
+
+
+def write_truth(path: Path, cast: Cast, utxo: UtxoChain, tokens: TokenChain) -> int:
+    """Write who really owns every address, for evaluation only; return the number of addresses."""
+    drug = cast.drug.tolist()
+    names = [ROLES[r].name for r in cast.role.tolist()]
+    lines = ["account,owner,role,drug"]
+    for chain, texts, wallets in (
+        (UTXO_CHAIN, utxo.addresses, utxo.address_wallet),
+        (TOKEN_CHAIN, tokens.accounts, tokens.account_wallet),
+    ):
+        owners = cast.wallet_owner[wallets].tolist()
+        lines += [
+            f"{chain}:{text},owner-{owner:06d},{names[owner]},{'true' if drug[owner] else 'false'}"
+            for text, owner in zip(texts, owners, strict=True)
+        ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    return len(lines) - 1
+
+
+def _label_services(cast: Cast, dials: Dials, receipts: Receipts) -> list[tuple[str, ...]]:
+    """Label services as their chain's observers do: the biggest addresses of the main and the deposit wallet."""
+    published: dict[int, float] = {}
+    published.update(zip(cast.of("exchange").tolist(), dials.exchange_published, strict=False))
+    published.update(zip(cast.of("darknet_market").tolist(), dials.market_published, strict=False))
+    for name, day in _SERVICES:
+        published.update((owner, day + 11.0 * place) for place, owner in enumerate(cast.of(name).tolist()))
+    rows: list[tuple[str, ...]] = []
+    for owner, day in sorted(published.items()):
+        if day > 365.0:
+            continue
+        role = ROLES[cast.role[owner]]
+        wallets = {*cast.main[owner].tolist(), *cast.deposit[owner].tolist(), *cast.cold[owner].tolist()}
+        for wallet in sorted(wallets - {-1}):
+            rows += [
+                _row(
+                    account,
+                    category=role.category,
+                    entity=f"owner-{owner:06d}",
+                    name=f"{role.name.replace('_', ' ')} {owner:06d}",
+                    source="simulated observers",
+                    reference=f"service {owner:06d}",
+                    confidence="0.9",
+                    published=int(day * DAY),
+                    cluster=True,
+                )
+                for account in _biggest(receipts, wallet, max(int(day * DAY), 60 * DAY), 4)
+            ]
+    return rows
+
+
+def _biggest(receipts: Receipts, wallet: int, before: int, most: int) -> list[str]:
+    """Return the up to `most` addresses of a wallet that received most before a second, the biggest first."""
+    if wallet < 0:
+        return []
+    first, last = np.searchsorted(receipts.wallet, [wallet, wallet + 1])
+    last = first + np.searchsorted(receipts.time[first:last], before)
+    if last == first:
+        return []
+    numbers, place = np.unique(receipts.number[first:last], return_inverse=True)
+    sums = np.zeros(len(numbers), dtype=np.int64)
+    np.add.at(sums, place, receipts.amount[first:last])
+    order = np.lexsort((numbers, -sums))[:most]
+    return [receipts.account[n] for n in numbers[order].tolist()]
+
+
+def _row(
+    account: str,
+    *,
+    category: str,
+    entity: str,
+    name: str,
+    source: str,
+    reference: str,
+    confidence: str,
+    published: int,
+    cluster: bool,
+) -> tuple[str, ...]:
+    told = "true" if cluster else "false"
+    return (
+        account,
+        category,
+        entity,
+        name,
+        source,
+        reference,
+        confidence,
+        show_time(published),
+        "CC0-1.0",
+        "true",
+        "true",
+        told,
+    )
+
+
+__all__ = ["TOKEN", "UTXO", "Receipts", "list_receipts", "write_labels", "write_truth"]

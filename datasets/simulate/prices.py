@@ -1,0 +1,31 @@
+"""The price of the simulated coin, one a day."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+
+from datasets.simulate.clock import DAYS, START, Floats, make_generator
+
+COIN = "bip122:73696d756c6174656400000000000000/slip44:1"
+"""CAIP-19 id of the coin of the simulated UTXO chain."""
+
+_FIRST_USD = 2_000.0
+_DAILY = 0.022
+
+
+def make_prices(seed: int) -> Floats:
+    """Return US dollars for one coin on every day of the year, to the cent: a random walk."""
+    rng = make_generator(seed, "prices")
+    steps = rng.normal(0.0, _DAILY, DAYS)
+    steps[0] = 0.0
+    walk = np.cumsum(steps - steps.mean() * 0.8)
+    return np.round(_FIRST_USD * np.exp(walk), 2)
+
+
+def write_prices(path: Path, prices: Floats) -> None:
+    """Write the CSV of columns asset, day, usd. The day before the year, when coins were issued, is priced too."""
+    lines = ["asset,day,usd", f"{COIN},{(START - timedelta(days=1)).date().isoformat()},{prices[0]:.2f}"]
+    for number, usd in enumerate(prices.tolist()):
+        lines.append(f"{COIN},{(START + timedelta(days=number)).date().isoformat()},{usd:.2f}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")

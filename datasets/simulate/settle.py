@@ -1,0 +1,226 @@
+"""From what people mean to pay to what they pay: funds, top-ups at exchanges, and the exchanges' reserves."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets.simulate.cast import TOKEN, UTXO, Cast
+from datasets.simulate.clock import DAY, DAYS, END, FIRST, Floats, Ints, draw_delays, make_generator
+from datasets.simulate.plan import Plan
+from datasets.simulate.roles import HIRED, NUMBER, ROLES
+
+COIN_UNIT = 100_000_000
+TOKEN_UNIT = 1_000_000
+_FEE_SAT = 9_000  # set aside for each payment on the UTXO chain, more than nearly all of them cost
+_SMALLEST = (5_000, 100_000)  # raw units below which nobody pays a share of a balance
+_WEEK = 7 * DAY
+
+
+@dataclass(frozen=True)
+class Payments:
+    """Payments that take place, ordered by time: wallets, raw integer `amount`, customer `tag` or −1.
+
+    `whole` empties the wallet, whatever it then holds.
+    """
+
+    time: Ints
+    payer: Ints
+    payee: Ints
+    amount: Ints
+    tag: Ints
+    whole: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def take(self, rows: Ints | NDArray[np.bool_]) -> "Payments":
+        """Return these rows."""
+        return Payments(**{f.name: getattr(self, f.name)[rows] for f in fields(Payments)})
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Payments of both chains, and what each cold wallet was given when the year began, in raw units."""
+
+    payments: Payments
+    grants: tuple[tuple[int, int], ...]
+
+
+def settle_plan(seed: int, cast: Cast, plan: Plan, prices: Floats) -> Settled:
+    """Walk through the plan in time and pay what can be paid.
+
+    Who is short either buys what is missing (and some more) at the home exchange hours before, or pays what
+    there is, or not at all. Only services with reserves can be short: their reserves are then set so that
+    they never are.
+    """
+    rng = make_generator(seed, "settle")
+    chain = cast.wallet_chain
+    fixed = _to_raw(rng, plan, chain[plan.payer], prices)
+    chunk = _draw_chunks(rng, cast, prices)
+    delays = draw_delays(rng, 18.0, 0.9, len(plan)) + 2 * 3600
+    extra = rng.exponential(0.8, len(plan)) + 0.05
+    drawn = _walk(cast, plan, fixed.tolist(), chunk.tolist(), delays.tolist(), extra.tolist())
+    moved = _sort([drawn])
+    return _fund_services(rng, cast, moved, prices)
+
+
+def _to_raw(rng: np.random.Generator, plan: Plan, chain: Ints, prices: Floats) -> Ints:
+    """Turn dollars into raw units: the token at par, the coin at the day's price, which differs a bit by hour."""
+    day = np.clip(plan.time // DAY, 0, DAYS - 1)
+    coins = plan.usd / (prices[day] * np.exp(rng.normal(0.0, 0.004, len(plan)))) * COIN_UNIT
+    return np.where(chain == UTXO, coins, plan.usd * TOKEN_UNIT).round().astype(np.int64)
+
+
+def _draw_chunks(rng: np.random.Generator, cast: Cast, prices: Floats) -> Ints:
+    """Draw how much each wallet buys at a time: round sums of dollars on the token chain."""
+    hires = np.isin(cast.role, [NUMBER[name] for name in HIRED])[cast.wallet_owner]
+    usd = np.where(hires, 1_600.0, 230.0) * np.exp(rng.normal(0.0, 0.6, len(cast.wallet_owner)))
+    coins = usd / prices[0] * COIN_UNIT
+    tokens = np.maximum(np.round(usd / 10.0), 1.0) * 10.0 * TOKEN_UNIT
+    return np.where(cast.wallet_chain == UTXO, coins, tokens).astype(np.int64)
+
+
+def _walk(
+    cast: Cast, plan: Plan, fixed: list[int], chunk: list[int], delays: list[int], extra: list[float]
+) -> Payments:
+    wallets = len(cast.wallet_owner)
+    funding = [ROLES[r].funding for r in cast.role[cast.wallet_owner].tolist()]
+    chains = cast.wallet_chain.tolist()
+    home = cast.main[cast.home[cast.wallet_owner], cast.wallet_chain].tolist()
+    balance = [0] * wallets
+    paid_by_mark: dict[int, int] = {}
+    rows: list[tuple[int, int, int, int, int, bool]] = []
+    columns = zip(
+        plan.time.tolist(),
+        plan.payer.tolist(),
+        plan.payee.tolist(),
+        plan.share.tolist(),
+        plan.tag.tolist(),
+        plan.mark.tolist(),
+        plan.link.tolist(),
+        fixed,
+        strict=True,
+    )
+    for number, (time, payer, payee, share, tag, mark, link, raw) in enumerate(columns):
+        chain = chains[payer]
+        fee = _FEE_SAT if chain == UTXO else 0
+        held = balance[payer]
+        how = funding[payer]
+        amount = raw
+        if share > 0.0:
+            amount = int(held * share) - fee
+        elif link >= 0:
+            amount = int(paid_by_mark.get(link, 0) * 0.975)
+        if amount < _SMALLEST[chain] and (share > 0.0 or link >= 0 or amount <= 0):
+            continue
+        if held < amount + fee and how != "reserve":
+            if how == "buy" and share == 0.0:
+                missing = amount + fee - held
+                bought = max(
+                    int(missing * (1.0 + 0.2 * extra[number])) + 1, int(chunk[payer] * (0.5 + extra[number]))
+                )
+                if chain == TOKEN:
+                    bought = -(-bought // (5 * TOKEN_UNIT)) * 5 * TOKEN_UNIT
+                rows.append((max(time - delays[number], FIRST - 60), home[payer], payer, bought, -1, False))
+                balance[home[payer]] -= bought
+                balance[payer] += bought
+            else:
+                amount = held - fee
+                if amount < _SMALLEST[chain]:
+                    continue
+        rows.append((time, payer, payee, amount, tag, share >= 1.0))
+        balance[payer] -= amount + fee
+        balance[payee] += amount
+        if mark >= 0:
+            paid_by_mark[mark] = amount
+    table = list(zip(*rows, strict=True))
+    return Payments(
+        time=np.array(table[0], dtype=np.int64),
+        payer=np.array(table[1], dtype=np.int64),
+        payee=np.array(table[2], dtype=np.int64),
+        amount=np.array(table[3], dtype=np.int64),
+        tag=np.array(table[4], dtype=np.int64),
+        whole=np.array(table[5], dtype=bool),
+    )
+
+
+def _fund_services(rng: np.random.Generator, cast: Cast, moved: Payments, prices: Floats) -> Settled:
+    """Give services what they need: houses a float at the start, exchanges weekly transfers with cold storage."""
+    unit = {UTXO: int(COIN_UNIT / prices[0]), TOKEN: TOKEN_UNIT}  # one dollar
+    parts = [moved]
+    houses = [o for o in range(cast.owners) if ROLES[cast.role[o]].funding == "reserve"]
+    exchanges = [o for o in houses if cast.cold[o].max() >= 0]
+    for chain in (UTXO, TOKEN):
+        for owner in houses:
+            wallet = int(cast.main[owner, chain])
+            if owner in exchanges or wallet < 0 or ROLES[cast.role[owner]].name in {"mining_pool", "issuer"}:
+                continue
+            need = -_lowest(moved, wallet) + 3_000 * unit[chain]
+            lender = int(cast.main[exchanges[owner % len(exchanges)], chain])
+            parts.append(_one(3600 + 60 * (owner % 50), lender, wallet, need * 21 // 20))
+    moved = _sort(parts)
+    grants: list[tuple[int, int]] = []
+    parts = [moved]
+    for chain in (UTXO, TOKEN):
+        for owner in exchanges:
+            hot, cold = int(cast.main[owner, chain]), int(cast.cold[owner, chain])
+            refills, given = _manage_reserve(rng, moved, hot, cold, 15_000 * unit[chain])
+            parts.append(refills)
+            grants.append((cold, given))
+    return Settled(_sort(parts), tuple(grants))
+
+
+def _lowest(moved: Payments, wallet: int) -> int:
+    """Return the lowest sum, from 0 or below, that payments leave in a wallet that starts empty."""
+    rows = (moved.payer == wallet) | (moved.payee == wallet)
+    sums = np.cumsum(np.where(moved.payee[rows] == wallet, moved.amount[rows], -moved.amount[rows]))
+    return int(min(0, sums.min())) if len(sums) else 0
+
+
+def _manage_reserve(
+    rng: np.random.Generator, moved: Payments, hot: int, cold: int, buffer: int
+) -> tuple[Payments, int]:
+    """Plan the weekly transfers between a hot and a cold wallet, and return what the cold one must start with."""
+    rows = (moved.payer == hot) | (moved.payee == hot)
+    time = moved.time[rows]
+    delta = np.where(moved.payee[rows] == hot, moved.amount[rows], -moved.amount[rows])
+    held, stored, least = 0, 0, 0
+    parts: list[Payments] = []
+    for week in range(-(-END // _WEEK)):
+        here = delta[(time >= week * _WEEK) & (time < (week + 1) * _WEEK)]
+        sums = np.cumsum(here)
+        low = int(min(0, sums.min())) if len(sums) else 0
+        at = 60 if week == 0 else week * _WEEK - int(rng.integers(3_600, 40_000))
+        spare = held + low - buffer
+        if spare < 0:
+            amount = int(-spare * 1.1) + 1
+            parts.append(_one(at, cold, hot, amount))
+            held += amount
+            stored -= amount
+        elif spare > 2 * buffer:
+            parts.append(_one(at, hot, cold, spare - buffer))
+            held -= spare - buffer
+            stored += spare - buffer
+        least = min(least, stored)
+        held += int(here.sum())
+    return _sort(parts), int(-least * 1.02) + buffer
+
+
+def _one(time: int, payer: int, payee: int, amount: int) -> Payments:
+    return Payments(
+        np.array([time]),
+        np.array([payer]),
+        np.array([payee]),
+        np.array([amount]),
+        np.array([-1]),
+        np.array([False]),
+    )
+
+
+def _sort(parts: Sequence[Payments]) -> Payments:
+    whole = Payments(
+        **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Payments)}
+    )
+    return whole.take(np.argsort(whole.time, kind="stable"))
