@@ -8,6 +8,8 @@ Format: GraphSense, TagPack schema; ActorPacks, which name actors and tag nothin
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,19 @@ from datasets.taxonomy import Taxonomy, entity_key, load_taxonomy
 NOT_STATED = "not stated"
 _HEADER = ("title", "creator", "description", "tags")  # of the pack itself, never of a tag
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_CLAIM_FIELDS = (
+    "label",
+    "actor",
+    "creator",
+    "source",
+    "category",
+    "abuse",
+    "concepts",
+    "confidence",
+    "lastmod",
+    "is_cluster_definer",
+)
+_PLAIN = (str, bool, type(None), date, datetime)  # values of which no two kinds are equal to each other
 _SUSPECT = re.compile(rb"(?m)[\s\[{,:?-]\*|[\[{]|^[\s?:-]{100}")
 _DEEPEST = 50  # lists and mappings inside each other; a TagPack needs four
 _LARGEST = 200_000_000  # bytes: a pack is held in memory whole
@@ -92,34 +107,55 @@ def _refuse_traps(path: Path, content: bytes) -> None:
             raise LabelError(path, why="not a TagPack: its fields are nested too deep")
 
 
+@dataclass(frozen=True)
+class _Claim:
+    """What a tag says apart from its address: the same for thousands of tags of a pack."""
+
+    category: str
+    entity: str
+    name: str
+    source: str
+    reference: str
+    confidence: float
+    published_at: datetime | None
+    cluster_definer: bool
+
+
 class _Reader:
-    """What holds for all tags of a pack, and the addresses of it that have been checked already."""
+    """What holds for all tags of a pack, and what has been read of it: addresses and claims repeat."""
 
     def __init__(self, taxonomy: Taxonomy, licence: str) -> None:
         self._taxonomy, self._licence = taxonomy, licence
         self._open = is_open_licence(licence)
         self._accounts: dict[tuple[str, str], Account | RefusedError] = {}
+        self._claims: dict[tuple[Any, ...], _Claim] = {}
 
     def read(self, tag: Mapping[str, Any], position: str) -> Label:
-        account = self._account(tag)
-        name = clean_text(tag.get("label"), "label")
-        actor = clean_text(tag.get("actor"), "actor")
-        definer = tag.get("is_cluster_definer") is True
+        account, claim = self._account(tag), self._claim(tag)
         return Label(
             position=position,
             account=account,
-            category=_category(tag, name, actor, self._taxonomy),
-            entity=actor or (name if definer else ""),
-            name=name,
-            source=clean_text(tag["creator"], "creator"),
-            reference=clean_text(tag.get("source"), "source"),
-            confidence=_confidence(tag.get("confidence"), self._taxonomy),
-            published_at=read_time(tag.get("lastmod"), "lastmod"),
+            category=claim.category,
+            entity=claim.entity,
+            name=claim.name,
+            source=claim.source,
+            reference=claim.reference,
+            confidence=claim.confidence,
+            published_at=claim.published_at,
             licence=self._licence,
             may_export=self._open,
             may_train=self._open,
-            cluster_definer=definer,
+            cluster_definer=claim.cluster_definer,
         )
+
+    def _claim(self, tag: Mapping[str, Any]) -> _Claim:
+        key = tuple(map(tag.get, _CLAIM_FIELDS))
+        if not all(value.__class__ in _PLAIN for value in key):
+            return _read_claim(tag, self._taxonomy)
+        found = self._claims.get(key)
+        if found is None:
+            found = self._claims[key] = _read_claim(tag, self._taxonomy)
+        return found
 
     def _account(self, tag: Mapping[str, Any]) -> Account:
         key = (_address(tag.get("address")), _one_line(tag.get("network") or tag.get("currency")))
@@ -129,6 +165,22 @@ class _Reader:
         if isinstance(found, RefusedError):
             raise found
         return found
+
+
+def _read_claim(tag: Mapping[str, Any], taxonomy: Taxonomy) -> _Claim:
+    name = clean_text(tag.get("label"), "label")
+    actor = clean_text(tag.get("actor"), "actor")
+    definer = tag.get("is_cluster_definer") is True
+    return _Claim(
+        category=_category(tag, name, actor, taxonomy),
+        entity=actor or (name if definer else ""),
+        name=name,
+        source=clean_text(tag["creator"], "creator"),
+        reference=clean_text(tag.get("source"), "source"),
+        confidence=_confidence(tag.get("confidence"), taxonomy),
+        published_at=read_time(tag.get("lastmod"), "lastmod"),
+        cluster_definer=definer,
+    )
 
 
 def _place(text: str, word: str) -> Account | RefusedError:
@@ -150,7 +202,7 @@ def _address(value: object) -> str:
 def _category(tag: Mapping[str, Any], name: str, actor: str, taxonomy: Taxonomy) -> str:
     """Abuse before category before concepts: a scam that calls itself an exchange is a scam.
 
-    An entity whose role is known outranks a category that says less, never an abuse.
+    An entity whose role is known outranks what says less, never an abuse with a category of its own.
     """
     concepts = tag.get("concepts")
     terms = [tag.get("abuse"), tag.get("category"), *(concepts if isinstance(concepts, list) else ())]
@@ -161,7 +213,8 @@ def _category(tag: Mapping[str, Any], name: str, actor: str, taxonomy: Taxonomy)
     ]
     known = taxonomy.known_entities
     named = known.get(entity_key(name)) or known.get(entity_key(actor))
-    if named and not (found and taxonomy.by_id[found[0]].group == "crime"):
+    first = taxonomy.by_id[found[0]] if found else None
+    if named and not (first and first.group == "crime" and first.target):
         return named
     return next((category for category in found if category != "unspecified"), "unspecified")
 
