@@ -1,0 +1,143 @@
+"""What a model may learn from: one target for each account, and whose account it is.
+
+Owners keep the rows of one party on one side of every split. An owner is the entity that a label names,
+else the account itself; two names that differ in case and punctuation only, and two names that labels
+give to one account, are one owner.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, time
+from typing import Any
+
+import pyarrow as pa
+
+from datasets.labels import label_rows
+from datasets.store import Ledger
+from datasets.taxonomy import entity_key, load_taxonomy
+
+TARGET_SCHEMA = pa.schema(
+    [
+        pa.field("account", pa.string(), nullable=False),  # CAIP-10
+        pa.field("owner", pa.string(), nullable=False),
+        pa.field("drug", pa.bool_(), nullable=False),
+        pa.field("category", pa.string(), nullable=False),
+        pa.field("published_at", pa.timestamp("us"), nullable=False),  # when this target was first public
+        pa.field("acted_at", pa.timestamp("us"), nullable=False),  # first public action against the owner
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The targets, and what had to be resolved on the way.
+
+    `contradictions`: accounts left out, since equally confident labels say drug and not drug.
+    `outvoted`: accounts kept on the word of the more confident labels against others.
+    `merged_owners`: owner names that were folded into another one. `mixed_owners`: owners with accounts of
+    both targets.
+    """
+
+    table: pa.Table
+    contradictions: int
+    outvoted: int
+    merged_owners: int
+    mixed_owners: int
+
+
+def training_targets(ledger: Ledger, *, known_before: datetime | None) -> pa.Table:
+    """Return the table of `resolve_targets`: account, owner, drug, category, published_at, acted_at."""
+    return resolve_targets(ledger, known_before=known_before).table
+
+
+def resolve_targets(ledger: Ledger, *, known_before: datetime | None) -> Targets:
+    """Return one target for each account with labels that a model may learn from, sorted by account.
+
+    Used are labels with `may_train`, a publication date and a category that is a target; with
+    `known_before` (naive UTC) only those published before it and not withdrawn by then. Of the labels of
+    one account the most confident ones decide; the category is that of the earliest of them.
+    `published_at` is the earliest date on which a label of the same target made this account public.
+    `acted_at` is when anything was first made public about any account of the owner that says the same:
+    for a sanctioned entity its day of listing, though the account was named later.
+    """
+    taxonomy = load_taxonomy()
+    by_account: dict[str, list[dict[str, Any]]] = {}
+    for row in label_rows(ledger, published_before=known_before).to_pylist():
+        if row["may_train"] and row["published_at"] and taxonomy.by_id[row["category"]].target:
+            by_account.setdefault(row["caip10"], []).append(row)
+    owners = _merge_owners(by_account.values())
+    targets, contradictions, outvoted = [], 0, 0
+    for account in sorted(by_account):
+        rows = by_account[account]
+        best = max(row["confidence"] for row in rows)
+        deciding = sorted((row for row in rows if row["confidence"] == best), key=_order)
+        if len({_is_drug(row) for row in deciding}) > 1:
+            contradictions += 1
+            continue
+        drug = _is_drug(deciding[0])
+        same = [row for row in rows if _is_drug(row) == drug]
+        outvoted += len(same) < len(rows)
+        targets.append(
+            {
+                "account": account,
+                "owner": _owner(rows, owners, account),
+                "drug": drug,
+                "category": deciding[0]["category"],
+                "published_at": min(row["published_at"] for row in same),
+                "acted_at": min(_acted(row) for row in same),
+            }
+        )
+    kinds: dict[str, dict[bool, datetime]] = {}
+    for target in targets:
+        dates = kinds.setdefault(target["owner"], {})
+        dates[target["drug"]] = min(dates.get(target["drug"], target["acted_at"]), target["acted_at"])
+    for target in targets:
+        target["acted_at"] = kinds[target["owner"]][target["drug"]]
+    return Targets(
+        table=pa.Table.from_pylist(targets, schema=TARGET_SCHEMA),
+        contradictions=contradictions,
+        outvoted=outvoted,
+        merged_owners=sum(name != owner for name, owner in owners.items()),
+        mixed_owners=sum(len(dates) > 1 for dates in kinds.values()),
+    )
+
+
+def _is_drug(row: dict[str, Any]) -> bool:
+    return bool(row["group"] == "drug")
+
+
+def _order(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["published_at"], row["category"], row["source"], row["name"]
+
+
+def _acted(row: dict[str, Any]) -> datetime:
+    published: datetime = row["published_at"]
+    return min(published, datetime.combine(row["listed_at"], time())) if row["listed_at"] else published
+
+
+def _owner(rows: list[dict[str, Any]], owners: dict[str, str], account: str) -> str:
+    names = sorted(owners[row["entity"]] for row in rows if row["entity"])
+    return names[0] if names else account
+
+
+def _merge_owners(accounts: Iterable[list[dict[str, Any]]]) -> dict[str, str]:
+    """Return for every entity name the first in order of all names of the same owner."""
+    parent: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while parent.setdefault(name, name) != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    def join(one: str, other: str) -> None:
+        low, high = sorted((root(one), root(other)))
+        parent[high] = low
+
+    spelt: dict[str, str] = {}
+    for rows in accounts:
+        names = [row["entity"] for row in rows if row["entity"]]
+        for name in names:
+            join(names[0], name)
+            join(name, spelt.setdefault(entity_key(name) or name, name))
+    return {name: root(name) for name in parent}
