@@ -1,6 +1,6 @@
 """An invented population of owners whose features and labels the tests of models/ share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,7 +16,11 @@ from models.train import train_model
 CHAIN = "eip155:78284"
 START = datetime(2023, 1, 1)  # noqa: DTZ001  (naive UTC)
 MOMENTS = tuple(START + timedelta(days=day) for day in (110, 150, 200, 240, 300))
-NAMES = tuple(f.name for f in CATALOGUE if f.group in {"activity", "amounts", "exposure"})
+NAMES = tuple(
+    name
+    for group in ("activity", "amounts", "exposure")
+    for name in [f.name for f in CATALOGUE if f.group == group][:5]
+)
 POPULATION = Population(simulated=True, chains=(CHAIN,))
 CATEGORIES = ("person", "merchant", "exchange", "scam")
 
@@ -108,7 +112,9 @@ def make_frame(
     )
 
 
-def train_on(world: World, out: Path, *, seed: int = 1) -> Model:
+def train_on(
+    world: World, out: Path, *, seed: int = 1, progress: Callable[[int, int], None] | None = None
+) -> Model:
     """Train on the first three frames of the world, validate on the fourth, test on the fifth."""
     return train_model(
         world.frames[:3],
@@ -121,4 +127,5 @@ def train_on(world: World, out: Path, *, seed: int = 1) -> Model:
         ledger_heads={CHAIN: {"height": 12, "time": MOMENTS[-1]}},
         out=out,
         seed=seed,
+        progress=progress,
     )
