@@ -277,7 +277,7 @@ class Snapshot:
         return _by_confidence(line for other in others for line in self.labels(self.account(other)))
 
     def sanctions(self, form: str) -> tuple[LabelLine, ...]:
-        """Return the sanctions listings of whoever holds the key behind `form`, on whatever chain it was listed."""
+        """Return the sanctions listings of the key behind `form`, on whatever chain it was listed."""
         found = []
         for i in _look_up(self._labels_by_form, form):
             if self._labels.column("form")[i].as_py() == form:

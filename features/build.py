@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -161,12 +162,14 @@ def _legs(
     )
     transfers = connection.execute("SELECT count(*) FROM asset_transfer").fetchall()[0][0]
     if utxo:
-        # An output that the ledger did not see, or that a forged file spends before it exists, has no history.
+        # An output that was not seen, or that a forged file spends before it exists, has no history.
         join = """
             LEFT JOIN asset_leg AS o ON o.side = 'payee' AND o.hash = l.spent_hash
                 AND o.index = l.spent_index AND o.seq < l.seq
         """
-        payers = connection.execute(base.format(holder="coalesce(o.leg, -1)", join=join, side="payer")).fetchnumpy()
+        payers = connection.execute(
+            base.format(holder="coalesce(o.leg, -1)", join=join, side="payer")
+        ).fetchnumpy()
         payees = connection.execute(base.format(holder="l.leg", join="", side="payee")).fetchnumpy()
         holders = payees["holder"].size
     else:
@@ -176,7 +179,7 @@ def _legs(
     return _leg_columns(payers, transfers), _leg_columns(payees, transfers), holders
 
 
-def _leg_columns(columns: dict[str, NDArray[np.generic]], transfers: int) -> LegColumns:
+def _leg_columns(columns: dict[str, Any], transfers: int) -> LegColumns:
     counts = np.bincount(columns["number"].astype(np.int64), minlength=transfers)
     return LegColumns(
         start=np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]),
@@ -188,12 +191,17 @@ def _leg_columns(columns: dict[str, NDArray[np.generic]], transfers: int) -> Leg
     )
 
 
-def _lines(
-    traced: Traced, counts: dict[str, NDArray[np.generic]], asset: int, entities: int, names: list[str]
-) -> pa.Table:
-    """Turn one asset's outcome into lines, with what is still held among them; `share` is within the asset."""
+def _lines(traced: Traced, counts: dict[str, Any], asset: int, entities: int, names: list[str]) -> pa.Table:
+    """Turn one asset's outcome into lines, what is still held among them; `share` is within the asset."""
     sides = (
-        (SOURCE, "in", traced.received, traced.received_total, traced.received_usd, [*names, HISTORY, MINTED]),
+        (
+            SOURCE,
+            "in",
+            traced.received,
+            traced.received_total,
+            traced.received_usd,
+            [*names, HISTORY, MINTED],
+        ),
         (DESTINATION, "out", traced.sent, traced.sent_total, traced.sent_usd, [*names, FEES, HELD]),
     )
     parts = []
@@ -223,7 +231,9 @@ def _lines(
     return pa.concat_tables(parts)
 
 
-def _with_held(found: ExposureColumns, total: NDArray[np.float64], usd: NDArray[np.float64], held: int) -> ExposureColumns:
+def _with_held(
+    found: ExposureColumns, total: NDArray[np.float64], usd: NDArray[np.float64], held: int
+) -> ExposureColumns:
     """Add a line for what was sent and has arrived nowhere yet."""
     arrived = np.bincount(found.entity, found.value, minlength=total.size)
     arrived_usd = np.bincount(found.entity, found.usd, minlength=total.size)
@@ -242,17 +252,32 @@ def _with_held(found: ExposureColumns, total: NDArray[np.float64], usd: NDArray[
 
 
 def _share_out(lines: pa.Table) -> pa.Table:
-    """Turn shares within an asset into shares over all assets of an entity, and put the lines in order."""
-    frame = lines.to_pandas()
-    key = ["entity", "direction"]
-    assets = frame.drop_duplicates([*key, "asset"])[[*key, "asset", "asset_usd", "asset_flows"]].copy()
-    priced = assets.groupby(key)["asset_usd"].transform(lambda usd: bool(usd.notna().all() and usd.sum() > 0))
-    assets["weight"] = np.where(priced, assets["asset_usd"], assets["asset_flows"])
-    assets["weight"] /= assets.groupby(key)["weight"].transform("sum")
-    frame = frame.merge(assets[[*key, "asset", "weight"]], on=[*key, "asset"], how="left", sort=False)
-    frame["share"] *= frame["weight"]
-    frame = frame.sort_values(key, kind="stable")
-    return pa.Table.from_pandas(frame[EXPOSURE_SCHEMA.names], schema=EXPOSURE_SCHEMA, preserve_index=False)
+    """Turn shares within an asset into shares over all assets of an entity, and put the lines in order.
+
+    `lines` are whole assets one after the other, each by entity within its side.
+    """
+    column = {name: lines.column(name).to_numpy(zero_copy_only=False) for name in lines.column_names}
+    side = 2 * column["entity"] + column["direction"]
+    first = np.ones(side.size, np.bool_)  # the first line of each (asset, entity, direction)
+    first[1:] = (side[1:] != side[:-1]) | (column["asset"][1:] != column["asset"][:-1])
+    sides = int(side.max()) + 1 if side.size else 0
+    heads = np.flatnonzero(first)
+    usd = np.bincount(side[heads], np.nan_to_num(column["asset_usd"][heads]), minlength=sides)
+    unknown = np.bincount(
+        side[heads], np.isnan(column["asset_usd"][heads]).astype(np.float64), minlength=sides
+    )
+    priced = ((unknown == 0) & (usd > 0))[side]
+    flows = np.bincount(side[heads], column["asset_flows"][heads], minlength=sides)
+    weight = np.where(
+        priced, column["asset_usd"] / np.where(priced, usd[side], 1.0), column["asset_flows"] / flows[side]
+    )
+    share = np.minimum(column["share"] * weight, 1.0)
+    ordered = lines.set_column(lines.column_names.index("share"), "share", pa.array(share))
+    return (
+        ordered.select(EXPOSURE_SCHEMA.names)
+        .take(pa.array(np.argsort(side, kind="stable")))
+        .cast(EXPOSURE_SCHEMA)
+    )
 
 
 def exposure_features(exposures: pa.Table, entities: int) -> dict[str, NDArray[np.float64]]:
@@ -267,7 +292,9 @@ def exposure_features(exposures: pa.Table, entities: int) -> dict[str, NDArray[n
         return np.array([test(word) for word in vocabulary], np.bool_)[codes]
 
     drug = among(lambda word: word in by_id and by_id[word].group == "drug")
-    mixer = among(lambda word: word in by_id and by_id[word].service == "mixer" and by_id[word].group == "service")
+    mixer = among(
+        lambda word: word in by_id and by_id[word].service == "mixer" and by_id[word].group == "service"
+    )
     service = among(lambda word: word in by_id and by_id[word].group == "service") & ~mixer
     crime = among(lambda word: word in by_id and by_id[word].group == "crime")
     unattributed = among(lambda word: word.startswith("unattributed:"))
@@ -296,7 +323,7 @@ def exposure_features(exposures: pa.Table, entities: int) -> dict[str, NDArray[n
 
 def _assemble(connection: duckdb.DuckDBPyConnection, as_of: datetime, exposures: pa.Table) -> Build:
     """Put behaviour and exposure side by side, one row an address, in the order of the accounts' text."""
-    people = connection.execute(
+    people = connection.sql(
         """
         SELECT m.address, m.node, m.entity, s.labelled, c.caip2, a.account
         FROM member AS m
@@ -313,7 +340,7 @@ def _assemble(connection: duckdb.DuckDBPyConnection, as_of: datetime, exposures:
     row_of_node = np.empty(nodes.size, np.int64)
     row_of_node[nodes] = np.arange(nodes.size)
 
-    names, behaviour = behaviour_features(connection, as_of)
+    _, behaviour = behaviour_features(connection, as_of)
     by_address = behaviour.column("address").to_numpy()
     place = np.argsort(by_address, kind="stable")
     wanted = people.column("address").to_numpy()[order]

@@ -26,7 +26,7 @@ def cluster_entities(connection: duckdb.DuckDBPyConnection) -> None:
         """
     )
     count = connection.execute("SELECT count(*) FROM node").fetchall()[0][0]
-    spends = connection.execute(
+    spends = connection.sql(
         """
         SELECT list(DISTINCT CAST(n.node + 1 AS UINTEGER)) AS nodes
         FROM seen_leg AS l

@@ -12,6 +12,7 @@ proportional rule; the adjoint is reverse accumulation over the same linear step
 """
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,7 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class LegColumns:
+class LegColumns(NamedTuple):
     """One side of all transfers of one chain and asset, grouped by transfer in causal order.
 
     `start` has length n+1: legs of transfer t are `start[t]:start[t+1]`. `holder` is what carries
@@ -89,15 +89,9 @@ def trace_exposure(
     sole = sole_payers(payers)
     flows = payees.entity != np.repeat(sole, np.diff(payees.start))
     received, held, balance, fraction = trace_forward(
-        payers.start, payers.holder, payers.entity, payers.seed, payers.amount,
-        payees.start, payees.holder, payees.entity, payees.seed, payees.amount, payees.usd,
-        sole, holders, entities, categories,
-    )  # fmt: skip
-    sent = trace_backward(
-        payers.start, payers.holder, payers.entity, payers.seed, payers.amount, payers.usd,
-        payees.start, payees.holder, payees.entity, payees.seed, payees.amount,
-        sole, fraction, holders, entities, categories,
-    )  # fmt: skip
+        payers, payees, sole, _pool(categories), holders, entities, categories
+    )
+    sent = trace_backward(payers, payees, sole, _pool(categories), fraction, holders, entities, categories)
     moved = _segment_sums(payees.start, np.where(flows, payees.amount, 0.0))
     paid = _segment_sums(payers.start, payers.amount)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -106,13 +100,13 @@ def trace_exposure(
     return Traced(
         received=_columns(received),
         sent=_columns(sent),
-        received_total=np.bincount(payees.entity[flows], payees.amount[flows], minlength=entities),
-        received_usd=np.bincount(payees.entity[flows], payees.usd[flows], minlength=entities),
-        sent_total=np.bincount(payers.entity, payers.amount * flowing_share, minlength=entities),
-        sent_usd=np.bincount(payers.entity, payers.usd * flowing_share, minlength=entities),
-        held_holder=held[0].astype(np.int64),
-        held_category=held[1].astype(np.int64),
-        held_value=held[2],
+        received_total=sum_by(payees.entity[flows], payees.amount[flows], entities),
+        received_usd=sum_by(payees.entity[flows], payees.usd[flows], entities),
+        sent_total=sum_by(payers.entity, payers.amount * flowing_share, entities),
+        sent_usd=sum_by(payers.entity, payers.usd * flowing_share, entities),
+        held_holder=held[0],
+        held_category=held[1]["key"].astype(np.int64),
+        held_value=held[1]["value"],
         balance=balance,
     )
 
@@ -135,21 +129,48 @@ def sole_payers(payers: LegColumns) -> IntArray:
     return sole
 
 
+def sum_by(group: IntArray, values: FloatArray, groups: int) -> FloatArray:
+    """Sum `values` by `group`, one by one in their order: the same doubles on every run."""
+    return np.asarray(np.bincount(group, values, minlength=groups), np.float64)
+
+
 def _segment_sums(start: IntArray, values: FloatArray) -> FloatArray:
-    """Sum `values` by transfer, in order (`bincount` adds one by one)."""
     owner = np.repeat(np.arange(start.size - 1), np.diff(start))
-    return np.bincount(owner, values, minlength=start.size - 1)
+    return sum_by(owner, values, start.size - 1)
 
 
-def _columns(
-    parts: tuple[NDArray[np.int32], NDArray[np.int16], FloatArray, FloatArray, NDArray[np.int16]],
-) -> ExposureColumns:
-    entity, key, value, usd, hops = parts
+def _columns(listed: tuple[IntArray, NDArray[Any]]) -> ExposureColumns:
+    entity, slots = listed
     return ExposureColumns(
-        entity=entity.astype(np.int64),
-        category=(key >> 1).astype(np.int64),
-        direct=(key & 1).astype(np.bool_),
-        value=value,
-        usd=usd,
-        hops=hops.astype(np.int64),
+        entity=entity,
+        category=slots["key"].astype(np.int64) >> 1,
+        direct=(slots["key"] & 1).astype(np.bool_),
+        value=slots["value"].copy(),
+        usd=slots["usd"].copy(),
+        hops=slots["hops"].astype(np.int64),
+    )
+
+
+class _Pool(NamedTuple):
+    """What one transfer carries, by key; scratch memory of the kernels."""
+
+    value: FloatArray
+    flowing: FloatArray
+    hops: NDArray[np.int16]
+    flow_hops: NDArray[np.int16]
+    inside: NDArray[np.int8]
+    touched: NDArray[np.int16]
+    size: IntArray
+
+
+def _pool(categories: int) -> _Pool:
+    keys = 2 * (categories + 2)
+    return _Pool(
+        value=np.zeros(keys),
+        flowing=np.zeros(keys),
+        hops=np.zeros(keys, np.int16),
+        flow_hops=np.zeros(keys, np.int16),
+        inside=np.zeros(keys, np.int8),
+        touched=np.zeros(keys, np.int16),
+        size=np.zeros(1, np.int64),
     )

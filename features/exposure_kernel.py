@@ -3,9 +3,9 @@
 Both walk one chain and asset in causal order on one thread, so that sums come out the same on every
 run. A holder is what carries a balance: an address on an account chain, one output on a UTXO chain.
 State is sparse: a list of slots for each holder, one slot for each category that its balance stems
-from (forward) or ends in (backward). Slots live in flat arrays that grow, chained by `next`.
+from (forward) or ends in (backward). Slots live in one array, chained by `next`, with a free list.
 
-An accumulator key is `2 * category + direct`: the same lists hold what each entity received or sent.
+Inside a transfer, and in what each entity received or sent, a key is `2 * category + direct`.
 """
 
 import numba as nb
@@ -14,359 +14,255 @@ import numpy as np
 SNAP = 1.0 - 1e-12
 """A payment of at least this share of a balance empties it: the rest is rounding of doubles."""
 
-
-@nb.njit(cache=True)
-def _grow_f(old, size):
-    new = np.empty(size, old.dtype)
-    new[: old.size] = old
-    return new
+SLOT = np.dtype([("next", "i4"), ("key", "i2"), ("hops", "i2"), ("value", "f8"), ("usd", "f8")], align=True)
+FAR = 32767  # more hops than any path
 
 
 @nb.njit(cache=True)
-def _add(head, pool_next, pool_key, pool_value, pool_usd, pool_hops, meta, holder, key, value, usd, hops):
-    """Add `value` to the slot (`holder`, `key`); return the arrays, which may have grown.
+def _room(slots, meta, needed):
+    """Return `slots` with space for `needed` more; `meta` is (first free slot or -1, slots in use)."""
+    if meta[1] + needed <= slots.size:
+        return slots
+    grown = np.empty(max(2 * slots.size, meta[1] + needed), slots.dtype)
+    grown[: meta[1]] = slots[: meta[1]]
+    return grown
 
-    `meta[0]` is the first free slot of the free list (-1: none), `meta[1]` the number of slots used.
-    """
-    slot = head[holder]
-    while slot >= 0:
-        if pool_key[slot] == key:
-            pool_value[slot] += value
-            pool_usd[slot] += usd
-            pool_hops[slot] = min(pool_hops[slot], hops)
-            return pool_next, pool_key, pool_value, pool_usd, pool_hops
-        slot = pool_next[slot]
+
+@nb.njit(cache=True)
+def _add(head, slots, meta, holder, key, value, usd, hops):
+    """Add `value` to the slot of (`holder`, `key`), which is made if there is none; `_room` comes first."""
+    at = head[holder]
+    while at >= 0:
+        if slots[at].key == key:
+            slots[at].value += value
+            slots[at].usd += usd
+            slots[at].hops = min(slots[at].hops, hops)
+            return
+        at = slots[at].next
     if meta[0] >= 0:
-        slot = meta[0]
-        meta[0] = pool_next[slot]
+        at = meta[0]
+        meta[0] = slots[at].next
     else:
-        slot = meta[1]
+        at = meta[1]
         meta[1] += 1
-        if slot >= pool_key.size:
-            size = 2 * pool_key.size
-            pool_next = _grow_f(pool_next, size)
-            pool_key = _grow_f(pool_key, size)
-            pool_value = _grow_f(pool_value, size)
-            pool_usd = _grow_f(pool_usd, size)
-            pool_hops = _grow_f(pool_hops, size)
-    pool_next[slot] = head[holder]
-    pool_key[slot] = key
-    pool_value[slot] = value
-    pool_usd[slot] = usd
-    pool_hops[slot] = hops
-    head[holder] = slot
-    return pool_next, pool_key, pool_value, pool_usd, pool_hops
+    slots[at].next = head[holder]
+    slots[at].key = key
+    slots[at].value = value
+    slots[at].usd = usd
+    slots[at].hops = hops
+    head[holder] = at
 
 
 @nb.njit(cache=True)
-def _free(head, pool_next, meta, holder):
+def _free(head, slots, meta, holder):
     """Give all slots of `holder` back to the free list."""
-    slot = head[holder]
-    while slot >= 0:
-        following = pool_next[slot]
-        pool_next[slot] = meta[0]
-        meta[0] = slot
-        slot = following
+    at = head[holder]
+    while at >= 0:
+        following = slots[at].next
+        slots[at].next = meta[0]
+        meta[0] = at
+        at = following
     head[holder] = -1
 
 
 @nb.njit(cache=True)
-def _empty_pool(size):
-    return (
-        np.empty(size, np.int32),
-        np.empty(size, np.int16),
-        np.empty(size, np.float64),
-        np.empty(size, np.float64),
-        np.empty(size, np.int16),
-    )
+def _pour(pool, key, value, share, hops):
+    """Add to the pool of one transfer: per key a value, a share of flows alone, and least hops of each."""
+    if pool.inside[key] == 0:
+        pool.inside[key] = 1
+        pool.touched[pool.size[0]] = key
+        pool.size[0] += 1
+        pool.value[key] = 0.0
+        pool.flowing[key] = 0.0
+        pool.hops[key] = FAR
+        pool.flow_hops[key] = FAR
+    pool.value[key] += value
+    pool.hops[key] = min(pool.hops[key], hops)
+    if share > 0.0:
+        pool.flowing[key] += share
+        pool.flow_hops[key] = min(pool.flow_hops[key], hops)
 
 
 @nb.njit(cache=True)
-def _collect(head, pool_next, pool_key, pool_value, pool_usd, pool_hops, used):
-    """Return the lists as columns, by holder and then key, so that the result has one order."""
-    holder = np.empty(used, np.int32)
-    key = np.empty(used, np.int16)
-    value = np.empty(used, np.float64)
-    usd = np.empty(used, np.float64)
-    hops = np.empty(used, np.int16)
+def _empty(pool):
+    for k in range(pool.size[0]):
+        pool.inside[pool.touched[k]] = 0
+    pool.size[0] = 0
+
+
+@nb.njit(cache=True)
+def _listed(head, slots, used):
+    """Return (holder of each slot, slots), by holder and then key: the result has one order."""
+    holder = np.empty(used, np.int64)
+    out = np.empty(used, slots.dtype)
     n = 0
     for h in range(head.size):
         first = n
-        slot = head[h]
-        while slot >= 0:
-            at = n
-            while at > first and key[at - 1] > pool_key[slot]:
-                holder[at] = holder[at - 1]
-                key[at] = key[at - 1]
-                value[at] = value[at - 1]
-                usd[at] = usd[at - 1]
-                hops[at] = hops[at - 1]
-                at -= 1
-            holder[at] = h
-            key[at] = pool_key[slot]
-            value[at] = pool_value[slot]
-            usd[at] = pool_usd[slot]
-            hops[at] = pool_hops[slot]
+        at = head[h]
+        while at >= 0:
+            place = n
+            while place > first and out[place - 1].key > slots[at].key:
+                out[place] = out[place - 1]
+                place -= 1
+            out[place] = slots[at]
+            holder[n] = h
             n += 1
-            slot = pool_next[slot]
-    return holder[:n], key[:n], value[:n], usd[:n], hops[:n]
+            at = slots[at].next
+    return holder[:n], out[:n]
 
 
 @nb.njit(cache=True)
-def trace_forward(
-    payer_start, payer_holder, payer_entity, payer_seed, payer_amount,
-    payee_start, payee_holder, payee_entity, payee_seed, payee_amount, payee_usd,
-    sole_payer, holders, entities, categories,
-):
+def trace_forward(payers, payees, sole_payer, pool, holders, entities, categories):
     """Carry every category forward; return what each entity received and what each holder still holds.
 
-    Columns of legs are grouped by transfer through `*_start` (length n+1). Seeds are category
-    numbers or -1. Category numbers `categories` and `categories + 1` are the two without an owner:
-    spent beyond what the ledger saw received, and minted. Returns (received columns by entity and
-    accumulator key), (held columns by holder and category) and `fraction`: for each payer leg the
-    share of its holder's balance that it moved, which the backward pass reuses.
+    `payers` and `payees` are named tuples of columns (`LegColumns`), `sole_payer` an entity or -1 for each
+    transfer. Keys without an owner: `categories` is spent beyond what the ledger saw received,
+    `categories + 1` is minted. Returns (received: entity, slots), (held: holder, slots), the balance of
+    each holder, and for each payer leg the share of its holder's balance that it moved, which the
+    backward pass reuses.
     """
     history, minted = categories, categories + 1
-    width = categories + 2
     balance = np.zeros(holders, np.float64)
     head = np.full(holders, -1, np.int32)
     meta = np.array([-1, 0], np.int64)
-    s_next, s_key, s_value, s_usd, s_hops = _empty_pool(max(1024, payee_holder.size // 4))
-    r_head = np.full(entities, -1, np.int32)
-    r_meta = np.array([-1, 0], np.int64)
-    r_next, r_key, r_value, r_usd, r_hops = _empty_pool(max(1024, entities))
-    fraction = np.zeros(payer_holder.size, np.float64)
+    slots = np.empty(1024, SLOT)
+    got_head = np.full(entities, -1, np.int32)
+    got_meta = np.array([-1, 0], np.int64)
+    got = np.empty(1024, SLOT)
+    fraction = np.zeros(payers.holder.size, np.float64)
 
-    pool = np.zeros(2 * width, np.float64)  # key 2*category+direct -> value in this transfer
-    pool_hops = np.zeros(2 * width, np.int16)
-    touched = np.zeros(2 * width, np.int16)
-    inside = np.zeros(2 * width, np.bool_)
-
-    for t in range(payer_start.size - 1):
-        n_touched = 0
+    for t in range(payers.start.size - 1):
         total = 0.0
-        for i in range(payer_start[t], payer_start[t + 1]):
-            amount = payer_amount[i]
+        for i in range(payers.start[t], payers.start[t + 1]):
+            amount = payers.amount[i]
             total += amount
+            holder = payers.holder[i]
             if amount <= 0.0:
                 continue
-            seed = payer_seed[i]
-            holder = payer_holder[i]
-            unseen = 0.0
-            if seed >= 0:
-                key = 2 * seed + 1
-                if not inside[key]:
-                    inside[key] = True
-                    touched[n_touched] = key
-                    n_touched += 1
-                    pool[key] = 0.0
-                pool[key] += amount
-                pool_hops[key] = 0
+            if payers.seed[i] >= 0:
+                _pour(pool, 2 * payers.seed[i] + 1, amount, 0.0, 0)
             elif holder < 0:
-                unseen = amount
+                _pour(pool, 2 * history, amount, 0.0, 0)
             else:
                 held = balance[holder]
-                share = 1.0
-                if amount < held * SNAP:
-                    share = amount / held
-                slot = head[holder]
-                while slot >= 0:
-                    key = 2 * s_key[slot]
-                    if not inside[key]:
-                        inside[key] = True
-                        touched[n_touched] = key
-                        n_touched += 1
-                        pool[key] = 0.0
-                        pool_hops[key] = s_hops[slot]
-                    moved = s_value[slot] * share
-                    pool[key] += moved
-                    pool_hops[key] = min(pool_hops[key], s_hops[slot])
-                    s_value[slot] -= moved
-                    slot = s_next[slot]
-                if share == 1.0:
-                    unseen = max(0.0, amount - held) if held < amount * SNAP else 0.0
-                    _free(head, s_next, meta, holder)
-                    balance[holder] = 0.0
-                else:
-                    balance[holder] = held - amount
+                share = amount / held if amount < held * SNAP else 1.0
+                at = head[holder]
+                while at >= 0:
+                    moved = slots[at].value * share
+                    _pour(pool, 2 * slots[at].key, moved, 0.0, slots[at].hops)
+                    slots[at].value -= moved
+                    at = slots[at].next
                 fraction[i] = share
-            if unseen > 0.0:
-                key = 2 * history
-                if not inside[key]:
-                    inside[key] = True
-                    touched[n_touched] = key
-                    n_touched += 1
-                    pool[key] = 0.0
-                    pool_hops[key] = 0
-                pool[key] += unseen
-                pool_hops[key] = 0
-        if payer_start[t] == payer_start[t + 1]:
-            for j in range(payee_start[t], payee_start[t + 1]):
-                total += payee_amount[j]
-            key = 2 * minted
-            inside[key] = True
-            touched[n_touched] = key
-            n_touched += 1
-            pool[key] = total
-            pool_hops[key] = 0
-        if total > 0.0:
-            for j in range(payee_start[t], payee_start[t + 1]):
-                amount = payee_amount[j]
-                if amount <= 0.0:
+                if share < 1.0:
+                    balance[holder] = held - amount
+                else:
+                    _free(head, slots, meta, holder)
+                    balance[holder] = 0.0
+                    if held < amount * SNAP:
+                        _pour(pool, 2 * history, amount - held, 0.0, 0)
+        if payers.start[t] == payers.start[t + 1]:
+            for j in range(payees.start[t], payees.start[t + 1]):
+                total += payees.amount[j]
+            _pour(pool, 2 * minted, total, 0.0, 0)
+        legs = payees.start[t + 1] - payees.start[t]
+        slots = _room(slots, meta, legs * pool.size[0])
+        got = _room(got, got_meta, legs * pool.size[0])
+        for j in range(payees.start[t], payees.start[t + 1]):
+            amount = payees.amount[j]
+            if amount <= 0.0:
+                continue
+            flows = payees.entity[j] != sole_payer[t]
+            keeps = payees.seed[j] < 0
+            for k in range(pool.size[0]):
+                key = pool.touched[k]
+                part = pool.value[key] / total
+                if part <= 0.0:
                     continue
-                share = amount / total
-                flows = payee_entity[j] != sole_payer[t]
-                keeps = payee_seed[j] < 0
-                for k in range(n_touched):
-                    key = touched[k]
-                    value = pool[key] * share
-                    if value <= 0.0:
-                        continue
-                    hops = pool_hops[key] + (1 if flows else 0)
-                    if flows:
-                        r_next, r_key, r_value, r_usd, r_hops = _add(
-                            r_head, r_next, r_key, r_value, r_usd, r_hops, r_meta,
-                            payee_entity[j], key, value, payee_usd[j] * (pool[key] / total), hops,
-                        )
-                    if keeps:
-                        s_next, s_key, s_value, s_usd, s_hops = _add(
-                            head, s_next, s_key, s_value, s_usd, s_hops, meta,
-                            payee_holder[j], key // 2, value, 0.0, hops,
-                        )
+                hops = pool.hops[key] + (1 if flows else 0)
+                if flows:
+                    usd = payees.usd[j] * part
+                    _add(got_head, got, got_meta, payees.entity[j], key, amount * part, usd, hops)
                 if keeps:
-                    balance[payee_holder[j]] += amount
-        for k in range(n_touched):
-            inside[touched[k]] = False
+                    _add(head, slots, meta, payees.holder[j], key // 2, amount * part, 0.0, hops)
+            if keeps:
+                balance[payees.holder[j]] += amount
+        _empty(pool)
 
-    received = _collect(r_head, r_next, r_key, r_value, r_usd, r_hops, r_meta[1])
-    held_now = _collect(head, s_next, s_key, s_value, s_usd, s_hops, meta[1])
-    return received, held_now, balance, fraction
+    return _listed(got_head, got, got_meta[1]), _listed(head, slots, meta[1]), balance, fraction
 
 
 @nb.njit(cache=True)
-def trace_backward(
-    payer_start, payer_holder, payer_entity, payer_seed, payer_amount, payer_usd,
-    payee_start, payee_holder, payee_entity, payee_seed, payee_amount,
-    sole_payer, fraction, holders, entities, categories,
-):
+def trace_backward(payers, payees, sole_payer, pool, fraction, holders, entities, categories):
     """Carry every category backward: of what each entity sent, how much ended where.
 
     The adjoint of `trace_forward`: it walks the same transfers from last to first with the same
     `fraction`, and keeps for each holder the share of one unit of its balance that ends in each
-    category. Category `categories` is fees. What is in no category at the end is still held.
+    category. Key `categories` is fees. What is in no category at the end is still held.
     """
     fees = categories
-    width = categories + 1
     head = np.full(holders, -1, np.int32)
     meta = np.array([-1, 0], np.int64)
-    s_next, s_key, s_value, s_usd, s_hops = _empty_pool(max(1024, payee_holder.size // 4))
-    r_head = np.full(entities, -1, np.int32)
-    r_meta = np.array([-1, 0], np.int64)
-    r_next, r_key, r_value, r_usd, r_hops = _empty_pool(max(1024, entities))
+    slots = np.empty(1024, SLOT)
+    put_head = np.full(entities, -1, np.int32)
+    put_meta = np.array([-1, 0], np.int64)
+    put = np.empty(1024, SLOT)
 
-    # Per unit of the pool: everything (for the payers' state) and flows only (for what they sent).
-    every = np.zeros(2 * width, np.float64)
-    flowing = np.zeros(2 * width, np.float64)
-    pool_hops = np.zeros(2 * width, np.int16)
-    flow_hops = np.zeros(2 * width, np.int16)
-    touched = np.zeros(2 * width, np.int16)
-    inside = np.zeros(2 * width, np.bool_)
-
-    for t in range(payer_start.size - 2, -1, -1):
-        if payer_start[t] == payer_start[t + 1]:
-            continue
-        n_touched = 0
+    for t in range(payers.start.size - 2, -1, -1):
         total = 0.0
-        for i in range(payer_start[t], payer_start[t + 1]):
-            total += payer_amount[i]
+        for i in range(payers.start[t], payers.start[t + 1]):
+            total += payers.amount[i]
         if total <= 0.0:
             continue
+        # The pool of one transfer, per unit of it: all that its payees keep or pass on, and flows alone.
         paid = 0.0
-        for j in range(payee_start[t], payee_start[t + 1]):
-            amount = payee_amount[j]
+        for j in range(payees.start[t], payees.start[t + 1]):
+            amount = payees.amount[j]
             if amount <= 0.0:
                 continue
             paid += amount
             share = amount / total
-            flows = payee_entity[j] != sole_payer[t]
-            if payee_seed[j] >= 0:
-                key = 2 * payee_seed[j] + 1
-                if not inside[key]:
-                    inside[key] = True
-                    touched[n_touched] = key
-                    n_touched += 1
-                    every[key] = 0.0
-                    flowing[key] = 0.0
-                    pool_hops[key] = 32767
-                    flow_hops[key] = 32767
-                every[key] += share
-                pool_hops[key] = 1
-                if flows:
-                    flowing[key] += share
-                    flow_hops[key] = 1
+            flows = payees.entity[j] != sole_payer[t]
+            if payees.seed[j] >= 0:
+                _pour(pool, 2 * payees.seed[j] + 1, share, share if flows else 0.0, 1)
             else:
-                slot = head[payee_holder[j]]
-                while slot >= 0:
-                    key = 2 * s_key[slot]
-                    if not inside[key]:
-                        inside[key] = True
-                        touched[n_touched] = key
-                        n_touched += 1
-                        every[key] = 0.0
-                        flowing[key] = 0.0
-                        pool_hops[key] = 32767
-                        flow_hops[key] = 32767
-                    every[key] += share * s_value[slot]
-                    hops = s_hops[slot] + (1 if flows else 0)
-                    pool_hops[key] = min(pool_hops[key], hops)
-                    if flows:
-                        flowing[key] += share * s_value[slot]
-                        flow_hops[key] = min(flow_hops[key], hops)
-                    slot = s_next[slot]
+                at = head[payees.holder[j]]
+                while at >= 0:
+                    value = share * slots[at].value
+                    hops = slots[at].hops + (1 if flows else 0)
+                    _pour(pool, 2 * slots[at].key, value, value if flows else 0.0, hops)
+                    at = slots[at].next
         if paid < total * SNAP:
             # A fee takes its part of every payer's coins, but is nobody's receipt: it is no flow.
-            key = 2 * fees
-            if not inside[key]:
-                inside[key] = True
-                touched[n_touched] = key
-                n_touched += 1
-                every[key] = 0.0
-                flowing[key] = 0.0
-                pool_hops[key] = 32767
-                flow_hops[key] = 32767
-            every[key] += (total - paid) / total
-            pool_hops[key] = 0
-        for i in range(payer_start[t + 1] - 1, payer_start[t] - 1, -1):
-            amount = payer_amount[i]
+            _pour(pool, 2 * fees, (total - paid) / total, 0.0, 0)
+        legs = payers.start[t + 1] - payers.start[t]
+        slots = _room(slots, meta, legs * pool.size[0])
+        put = _room(put, put_meta, legs * pool.size[0])
+        for i in range(payers.start[t + 1] - 1, payers.start[t] - 1, -1):
+            amount = payers.amount[i]
             if amount <= 0.0:
                 continue
-            for k in range(n_touched):
-                key = touched[k]
-                if flowing[key] > 0.0:
-                    r_next, r_key, r_value, r_usd, r_hops = _add(
-                        r_head, r_next, r_key, r_value, r_usd, r_hops, r_meta,
-                        payer_entity[i], key, amount * flowing[key], payer_usd[i] * flowing[key], flow_hops[key],
-                    )
-            holder = payer_holder[i]
-            if payer_seed[i] >= 0 or holder < 0:
+            for k in range(pool.size[0]):
+                key = pool.touched[k]
+                share = pool.flowing[key]
+                if share > 0.0:
+                    value, usd, hops = amount * share, payers.usd[i] * share, pool.flow_hops[key]
+                    _add(put_head, put, put_meta, payers.entity[i], key, value, usd, hops)
+            holder = payers.holder[i]
+            if payers.seed[i] >= 0 or holder < 0:
                 continue
-            share = fraction[i]
-            if share == 1.0:
-                _free(head, s_next, meta, holder)
+            moved = fraction[i]
+            if moved < 1.0:
+                at = head[holder]
+                while at >= 0:
+                    slots[at].value *= 1.0 - moved
+                    at = slots[at].next
             else:
-                slot = head[holder]
-                while slot >= 0:
-                    s_value[slot] *= 1.0 - share
-                    slot = s_next[slot]
-            for k in range(n_touched):
-                key = touched[k]
-                value = every[key] * share
+                _free(head, slots, meta, holder)
+            for k in range(pool.size[0]):
+                key = pool.touched[k]
+                value = pool.value[key] * moved
                 if value > 0.0:
-                    s_next, s_key, s_value, s_usd, s_hops = _add(
-                        head, s_next, s_key, s_value, s_usd, s_hops, meta,
-                        holder, key // 2, value, 0.0, pool_hops[key],
-                    )
-        for k in range(n_touched):
-            inside[touched[k]] = False
+                    _add(head, slots, meta, holder, key // 2, value, 0.0, pool.hops[key])
+        _empty(pool)
 
-    return _collect(r_head, r_next, r_key, r_value, r_usd, r_hops, r_meta[1])
+    return _listed(put_head, put, put_meta[1])

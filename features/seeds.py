@@ -1,4 +1,4 @@
-"""Which addresses carry a category at a moment: the labels that were known, spread over entities with care."""
+"""Which addresses carry a category at a moment: the labels known then, spread over entities with care."""
 
 from datetime import datetime
 

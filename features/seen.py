@@ -8,6 +8,7 @@ two entities) and `address_flow`.
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -56,26 +57,32 @@ def _order_spends(connection: duckdb.DuckDBPyConnection) -> None:
     Inside a block the position does that; a file without positions may list them in any order. Only
     moments in which some spend comes too early are touched.
     """
-    spends = connection.execute(
+    spends: dict[str, Any] = connection.execute(
         """
-        SELECT DISTINCT spender.seq AS spender, creator.seq AS creator
+        SELECT DISTINCT spender.seq - 1 AS spender, creator.seq - 1 AS creator
         FROM seen_leg AS spender
         JOIN seen_leg AS creator
-            ON creator.side = 'payee' AND creator.hash = spender.spent_hash AND creator.index = spender.spent_index
+            ON creator.side = 'payee'
+            AND creator.hash = spender.spent_hash AND creator.index = spender.spent_index
         JOIN seen_transfer AS a ON a.seq = spender.seq
         JOIN seen_transfer AS b ON b.seq = creator.seq AND b.chain = a.chain AND b.time = a.time
         WHERE spender.side = 'payer'
         """
     ).fetchnumpy()
     spender, creator = spends["spender"].astype(np.int64), spends["creator"].astype(np.int64)
-    if not (creator >= spender).any():
+    too_early = creator >= spender
+    if not too_early.any():
         return
-    seq_time = connection.execute("SELECT epoch_us(time) AS time FROM seen_transfer ORDER BY seq").fetchnumpy()["time"]
-    early = np.unique(seq_time[spender[creator >= spender] - 1])
-    ours = np.isin(seq_time[spender - 1], early)
-    spender, creator = spender[ours] - 1, creator[ours] - 1
+    times: dict[str, Any] = connection.execute(
+        "SELECT epoch_us(time) AS time FROM seen_transfer ORDER BY seq"
+    ).fetchnumpy()
+    seq_time = times["time"].astype(np.int64)
+    ours = np.isin(seq_time[spender], np.unique(seq_time[spender[too_early]]))
+    spender, creator = spender[ours], creator[ours]
     level = np.zeros(seq_time.size, np.int64)
-    for _ in range(spender.size):  # a chain of spends is at most this long; a cycle (a forged file) ends here too
+    for _ in range(
+        spender.size
+    ):  # a chain of spends is at most this long; a cycle (a forged file) ends here too
         before = level.copy()
         np.maximum.at(level, spender, level[creator] + 1)
         if (before == level).all():
@@ -88,6 +95,7 @@ def _order_spends(connection: duckdb.DuckDBPyConnection) -> None:
     for table in ("seen_transfer", "seen_leg"):
         connection.execute(
             f"CREATE OR REPLACE TABLE {table} AS "  # noqa: S608  (both names stand right here)
-            f"SELECT s.* REPLACE (n.new AS seq) FROM {table} AS s JOIN new_seq AS n ON n.old = s.seq ORDER BY seq"
+            f"SELECT s.* REPLACE (n.new AS seq) FROM {table} AS s JOIN new_seq AS n ON n.old = s.seq "
+            "ORDER BY seq"
         )
     connection.unregister("new_seq")

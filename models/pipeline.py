@@ -5,8 +5,9 @@ import json
 from datetime import datetime
 from pathlib import Path
 
-from chains.errors import LedgerError
 from datasets.splits import training_targets
+
+from chains.errors import LedgerError
 from datasets.store import open_ledger
 from features.build import STEPS, Progress, build_frame
 from features.catalogue import catalogue_hash
@@ -34,7 +35,8 @@ def train_from_ledger(
         chains = held.connection.execute(
             """
             SELECT c.caip2, c.simulated, max(t.height), max(t.time), count(*)
-            FROM transfer AS t JOIN chain AS c ON c.chain = t.chain GROUP BY c.caip2, c.simulated ORDER BY c.caip2
+            FROM transfer AS t JOIN chain AS c ON c.chain = t.chain
+            GROUP BY c.caip2, c.simulated ORDER BY c.caip2
             """
         ).fetchall()
         targets = training_targets(held, known_before=None)
@@ -54,7 +56,7 @@ def train_from_ledger(
     simulated = {bool(row[1]) for row in chains}
     if len(simulated) > 1:
         raise LedgerError(
-            f"{ledger} mixes simulated and real chains: a model must be trained on one kind; use another --dir"
+            f"{ledger} mixes simulated and real chains: a model is trained on one kind; use another --dir"
         )
     return train_model(
         frames[:3],
@@ -65,7 +67,8 @@ def train_from_ledger(
         catalogue_hash=catalogue_hash(),
         label_hash=_target_hash(targets.to_pylist()),
         ledger_heads={
-            row[0]: {"height": row[2], "time": f"{row[3]:%Y-%m-%dT%H:%M:%SZ}", "transfers": row[4]} for row in chains
+            row[0]: {"height": row[2], "time": f"{row[3]:%Y-%m-%dT%H:%M:%SZ}", "transfers": row[4]}
+            for row in chains
         },
         out=models_folder,
         seed=seed,

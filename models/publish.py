@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import shutil
-
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -87,7 +86,7 @@ def _write(
     row_of_node = np.empty(build.nodes.size, np.int64)
     row_of_node[build.nodes] = np.arange(build.nodes.size)
     _register_rows(connection, row_of_node)
-    assets = connection.execute(
+    assets = connection.sql(
         """
         SELECT a.asset, c.caip2 || '/' || a.reference AS caip19, a.symbol, a.decimals
         FROM ledger.asset AS a JOIN ledger.chain AS c ON c.chain = a.chain
@@ -95,7 +94,9 @@ def _write(
         ORDER BY c.caip2, a.reference
         """
     ).to_arrow_table()
-    connection.register("asset_number", assets.append_column("number", pa.array(range(assets.num_rows), pa.int32())))
+    connection.register(
+        "asset_number", assets.append_column("number", pa.array(range(assets.num_rows), pa.int32()))
+    )
 
     np.save(work / "features.npy", frame.values, allow_pickle=False)
     if log_odds is not None:
@@ -117,7 +118,8 @@ def _write(
         "feature_names": list(frame.names),
         "addresses": len(frame.accounts),
         "assets": [
-            {"caip19": row["caip19"], "symbol": row["symbol"], "decimals": row["decimals"]} for row in assets.to_pylist()
+            {"caip19": row["caip19"], "symbol": row["symbol"], "decimals": row["decimals"]}
+            for row in assets.to_pylist()
         ],
         "heads": _heads(connection),
         "files": {
@@ -131,7 +133,7 @@ def _write(
     (work / MANIFEST).write_text(text, encoding="utf-8")
     for path in sorted(work.rglob("*")):
         _sync(path)
-    final = work.parent / manifest["id"]
+    final = work.parent / str(manifest["id"])
     if final.exists():
         open_snapshot(final)  # the same content is there already; it must be whole
         shutil.rmtree(work)
@@ -159,7 +161,7 @@ def _register_rows(connection: duckdb.DuckDBPyConnection, row_of_node: NDArray[n
 def _write_addresses(build: Build, work: Path) -> None:
     """Write the addresses with what the ledger holds of each, their two indexes, and entities' members."""
     connection, frame = build.connection, build.frame
-    table = connection.execute(
+    table = connection.sql(
         """
         WITH per_asset AS (
             SELECT f.address, f.asset,
@@ -168,20 +170,20 @@ def _write_addresses(build: Build, work: Path) -> None:
                 count(*) FILTER (WHERE f.direction = 'out') AS transfers_out,
                 coalesce(sum(f.amount) FILTER (WHERE f.direction = 'in'), 0) AS received,
                 coalesce(sum(f.amount) FILTER (WHERE f.direction = 'out'), 0) AS sent,
-                CASE WHEN count(f.usd) = count(*) THEN coalesce(sum(f.usd) FILTER (WHERE f.direction = 'in'), 0) END
-                    AS received_usd,
-                CASE WHEN count(f.usd) = count(*) THEN coalesce(sum(f.usd) FILTER (WHERE f.direction = 'out'), 0) END
-                    AS sent_usd
+                count(f.usd) = count(*) AS priced,
+                coalesce(sum(f.usd) FILTER (WHERE f.direction = 'in'), 0) AS received_usd,
+                coalesce(sum(f.usd) FILTER (WHERE f.direction = 'out'), 0) AS sent_usd
             FROM address_flow AS f GROUP BY f.address, f.asset
         ),
         per_address AS (
             SELECT p.address, min(first_seen) AS first_seen, max(last_seen) AS last_seen,
-                CAST(sum(transfers_in) AS BIGINT) AS transfers_in, CAST(sum(transfers_out) AS BIGINT) AS transfers_out,
+                CAST(sum(transfers_in) AS BIGINT) AS transfers_in,
+                CAST(sum(transfers_out) AS BIGINT) AS transfers_out,
                 arg_min(n.number, (-moves, n.number)) AS asset,
                 arg_min(received, (-moves, n.number)) AS received,
                 arg_min(sent, (-moves, n.number)) AS sent,
-                CASE WHEN count(received_usd) = count(*) THEN CAST(sum(received_usd) AS BIGINT) END AS received_usd,
-                CASE WHEN count(sent_usd) = count(*) THEN CAST(sum(sent_usd) AS BIGINT) END AS sent_usd,
+                CASE WHEN bool_and(priced) THEN CAST(sum(received_usd) AS BIGINT) END AS received_usd,
+                CASE WHEN bool_and(priced) THEN CAST(sum(sent_usd) AS BIGINT) END AS sent_usd,
                 CAST(count(*) AS INTEGER) AS assets
             FROM per_asset AS p JOIN asset_number AS n ON n.asset = p.asset GROUP BY p.address
         ),
@@ -199,7 +201,8 @@ def _write_addresses(build: Build, work: Path) -> None:
             CAST(p.received AS DECIMAL(38, 0)) AS received, CAST(p.sent AS DECIMAL(38, 0)) AS sent,
             p.received_usd, p.sent_usd, p.assets, coalesce(known.counterparties, 0) AS counterparties,
             seen_height.height,
-            CASE WHEN p.sent > 0 THEN least(1.0, CAST(p.received AS DOUBLE) / CAST(p.sent AS DOUBLE)) END AS history_share
+            CASE WHEN p.sent > 0 THEN least(1.0, CAST(p.received AS DOUBLE) / CAST(p.sent AS DOUBLE)) END
+                AS history_share
         FROM address_row AS r
         JOIN seed AS s ON s.address = r.address
         JOIN per_address AS p ON p.address = r.address
@@ -246,8 +249,8 @@ def _write_exposures(build: Build, work: Path, row_of_node: NDArray[np.int64]) -
 
 
 def _write_transfers(connection: duckdb.DuckDBPyConnection, work: Path, addresses: int) -> None:
-    """Write the transfers in causal order, and the graph both ways: legs by address (newest first), by transfer."""
-    transfers = connection.execute(
+    """Write the transfers in causal order, and the graph: by address (newest first), and by transfer."""
+    transfers = connection.sql(
         """
         SELECT t.time, t.hash, n.number AS asset
         FROM seen_transfer AS t JOIN asset_number AS n ON n.asset = t.asset ORDER BY t.seq
@@ -261,7 +264,7 @@ def _write_transfers(connection: duckdb.DuckDBPyConnection, work: Path, addresse
         FROM {source} AS l JOIN address_row AS r ON r.address = l.address
         ORDER BY {order}
     """
-    by_transfer = connection.execute(
+    by_transfer = connection.sql(
         legs.format(source="seen_leg", order="transfer, side, l.index")
     ).to_arrow_table()
     np.save(
@@ -270,30 +273,37 @@ def _write_transfers(connection: duckdb.DuckDBPyConnection, work: Path, addresse
         allow_pickle=False,
     )
     _write_arrow(work / "transfer_legs.arrow", by_transfer.drop_columns(["transfer", "index"]))
-    flows = "(SELECT *, CASE WHEN direction = 'out' THEN 'payer' ELSE 'payee' END AS side, 0 AS index FROM address_flow)"
-    by_address = connection.execute(
+    flows = """(
+        SELECT *, CASE WHEN direction = 'out' THEN 'payer' ELSE 'payee' END AS side, 0 AS index
+        FROM address_flow
+    )"""
+    by_address = connection.sql(
         legs.format(source=flows, order="r.row, transfer DESC, side")
     ).to_arrow_table()
     np.save(
-        work / "address_start.npy", _starts(by_address.column("address").to_numpy(), addresses), allow_pickle=False
+        work / "address_start.npy",
+        _starts(by_address.column("address").to_numpy(), addresses),
+        allow_pickle=False,
     )
     _write_arrow(work / "address_legs.arrow", by_address.drop_columns(["address", "index"]))
 
 
 def _write_labels(connection: duckdb.DuckDBPyConnection, work: Path, as_of: datetime) -> str:
     """Write every label known by `as_of`, also of addresses that the ledger never saw; return their hash."""
-    rows = connection.execute(
+    rows = connection.sql(
         """
-        SELECT c.caip2, a.account AS address, l.category, l.entity, l.name, l.source, l.reference, l.confidence,
-            l.published_at, l.recorded_at, l.licence, l.may_export, l.cluster_definer, l.programmes, l.listed_at
+        SELECT c.caip2, a.account AS address, l.category, l.entity, l.name, l.source, l.reference,
+            l.confidence, l.published_at, l.recorded_at, l.licence, l.may_export, l.cluster_definer,
+            l.programmes, l.listed_at
         FROM ledger.label AS l
         JOIN ledger.address AS a ON a.address = l.address
         JOIN ledger.chain AS c ON c.chain = a.chain
         WHERE coalesce(l.published_at, l.recorded_at) < $as_of
             AND (l.withdrawn_at IS NULL OR l.withdrawn_at > $as_of)
-        ORDER BY c.caip2, a.account, l.source, l.category, l.name, l.entity, l.reference, l.published_at, l.position
+        ORDER BY c.caip2, a.account, l.source, l.category, l.name, l.entity, l.reference,
+            l.published_at, l.position
         """,
-        {"as_of": as_of},
+        params={"as_of": as_of},
     ).to_arrow_table()
     accounts = caip10_texts(rows.column("caip2").to_pylist(), rows.column("address").to_pylist())
     forms = [key_form(text) for text in rows.column("address").to_pylist()]
@@ -371,5 +381,3 @@ def _sweep(snapshots: Path) -> None:
         pid = int(left.name.rpartition("-")[2])
         if pid == os.getpid() or not Path(f"/proc/{pid}").exists():
             shutil.rmtree(left, ignore_errors=True)
-
-

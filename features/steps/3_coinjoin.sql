@@ -1,8 +1,8 @@
 -- Transactions in which several owners pay together, by their equal outputs. Their inputs share no owner.
 -- Thresholds come from the protocols: Whirlpool mixes 5 to 10 equal inputs and outputs of a fixed pool;
--- Wasabi 1 gives at least 10 equal outputs near 0.1 BTC; Wasabi 2 asks for at least 50 inputs and pays in
--- standard denominations, many of them repeated; JoinMarket makes one equal output a party (3 or more), and
--- change for all parties but possibly one. An exchange's equal payouts have fewer payers than equal outputs.
+-- Wasabi 1 gives 10 equal outputs and more, no more than there are payers; Wasabi 2 asks for at least 50 inputs and pays in
+-- standard denominations, many of them repeated; JoinMarket makes one equal output a party (a taker and, by its
+-- default, at least 4 makers) and change for all parties but possibly one. An exchange's equal payouts have fewer payers than equal outputs.
 UPDATE seen_transfer SET coinjoin = true
 WHERE seq IN (
     WITH output AS (
@@ -13,7 +13,6 @@ WHERE seq IN (
         SELECT
             seq,
             max(times) AS equal,
-            max_by(amount, (times, amount)) AS denomination,
             sum(times) AS outputs,
             coalesce(sum(times) FILTER (WHERE times > 1), 0) AS repeated
         FROM output GROUP BY seq
@@ -25,7 +24,7 @@ WHERE seq IN (
     SELECT seq
     FROM shape JOIN paid USING (seq)
     WHERE (equal BETWEEN 5 AND 10 AND outputs = equal AND payers = equal)                        -- Whirlpool
-       OR (equal >= 10 AND payers >= equal AND denomination BETWEEN 8000000 AND 12000000)        -- Wasabi 1
+       OR (equal >= 10 AND payers >= equal)                                                      -- Wasabi 1
        OR (payers >= 50 AND outputs >= 50 AND 2 * repeated >= outputs)                           -- Wasabi 2
-       OR (equal >= 3 AND payers >= equal AND outputs BETWEEN 2 * equal - 1 AND 2 * equal)       -- JoinMarket
+       OR (equal >= 5 AND payers >= equal AND outputs BETWEEN 2 * equal - 1 AND 2 * equal)       -- JoinMarket
 );

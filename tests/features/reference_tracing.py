@@ -36,7 +36,7 @@ HISTORY, MINTED = "history", "minted"
 def trace(transfers, mark_of):
     """Trace `transfers`; `mark_of(transfer number, payer leg number, leg)` names what a payer's money is.
 
-    It returns a mark to say "this payment starts here with that mark, in full", or None for "follow the balance".
+    A mark says "this payment starts here with that mark, in full"; None says "follow the balance".
     """
     out = Outcome()
     state: dict[int, dict[object, list]] = defaultdict(dict)  # holder -> mark -> [value, hops]

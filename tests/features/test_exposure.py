@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.exposure import LegColumns, Traced, trace_exposure
-from tests.features.reference_tracing import HISTORY, MINTED, Transfer, trace
+from tests.features.reference_tracing import HISTORY, MINTED, Leg, Transfer, trace
 
 CATEGORIES = 4
 
@@ -49,8 +49,8 @@ def account_ledgers(draw: st.DrawFn) -> tuple[list[Transfer], int, list[int]]:
     for payer, payee, value, kind in draw(
         st.lists(st.tuples(who, who, amount, st.integers(0, 9)), min_size=1, max_size=30)
     ):
-        payers = ((payer, payer, seeds[payer], value),)
-        payees = ((payee, payee, seeds[payee], value),)
+        payers: tuple[Leg, ...] = ((payer, payer, seeds[payer], value),)
+        payees: tuple[Leg, ...] = ((payee, payee, seeds[payee], value),)
         if kind == 0:
             payers = ()
         elif kind == 1:
@@ -61,7 +61,7 @@ def account_ledgers(draw: st.DrawFn) -> tuple[list[Transfer], int, list[int]]:
 
 @st.composite
 def utxo_ledgers(draw: st.DrawFn) -> tuple[list[Transfer], int, int]:
-    """Random UTXO ledgers: every output spent at most once, fees, coinbases, unknown inputs, shared entities."""
+    """Random UTXO ledgers: no output spent twice, fees, coinbases, unknown inputs, shared entities."""
     entities = draw(st.integers(2, 5))
     seeds = draw(st.lists(st.integers(-1, CATEGORIES - 1), min_size=entities, max_size=entities))
     unspent: list[tuple[int, int, int]] = []  # holder, entity, amount
@@ -138,8 +138,8 @@ def check_against_reference(transfers: list[Transfer], holders: int, entities: i
     for e, c, v in zip(traced.sent.entity, traced.sent.category, traced.sent.value, strict=True):
         if c < CATEGORIES:
             actual_sent[int(e), int(c)] = actual_sent.get((int(e), int(c)), 0.0) + v
-    for key in sent.keys() | actual_sent.keys():
-        assert math.isclose(sent.get(key, 0.0), actual_sent.get(key, 0.0), rel_tol=1e-9, abs_tol=1e-9), key
+    for who in sent.keys() | actual_sent.keys():
+        assert math.isclose(sent.get(who, 0.0), actual_sent.get(who, 0.0), rel_tol=1e-9, abs_tol=1e-9), who
 
 
 def change_part(transfers: list[Transfer], t: int, i: int, seed: int) -> Fraction:
@@ -154,7 +154,7 @@ def change_part(transfers: list[Transfer], t: int, i: int, seed: int) -> Fractio
         [*transfers[:t], kept, *transfers[t + 1 :]],
         lambda tt, ii, other: "here" if (tt, ii) == (t, i) else (other[2] if other[2] >= 0 else None),
     )
-    return marked.arrived.get(("here", seed), Fraction(0))
+    return Fraction(marked.arrived.get(("here", seed), 0))
 
 
 @settings(max_examples=150, deadline=None)
@@ -240,11 +240,19 @@ def test_a_later_transfer_changes_no_receipt_before_it(
     later = {
         (int(e), int(c), bool(d)): v
         for e, c, d, v in zip(
-            full.received.entity, full.received.category, full.received.direct, full.received.value, strict=True
+            full.received.entity,
+            full.received.category,
+            full.received.direct,
+            full.received.value,
+            strict=True,
         )
     }
     for e, c, d, v in zip(
-        short.received.entity, short.received.category, short.received.direct, short.received.value, strict=True
+        short.received.entity,
+        short.received.category,
+        short.received.direct,
+        short.received.value,
+        strict=True,
     ):
         assert later[int(e), int(c), bool(d)] >= v - 1e-9
 
@@ -261,7 +269,7 @@ def test_a_coin_never_spent_with_another_is_not_touched_by_it() -> None:
 
 
 def test_shares_hops_and_usd_of_a_small_case_by_hand() -> None:
-    """Market pays 30, a salary of 10 joins it; half is passed on; the receiver is two payments from the market."""
+    """A market pays 30, a salary of 10 joins it; half is passed on: two payments from the market."""
     legs = [
         Transfer(((0, 0, 2, 30),), ((1, 1, -1, 30),)),  # market (category 2) -> A
         Transfer((), ((1, 1, -1, 10),)),  # minted -> A
