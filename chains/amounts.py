@@ -1,4 +1,4 @@
-"""Amounts of payment files as raw integers: exact from text, decimals and integers, never through a double."""
+"""Amounts of payment files as raw integers: exact from text, decimals and integers, no doubles between."""
 
 import re
 from decimal import ROUND_HALF_EVEN, Context, Decimal

@@ -5,8 +5,11 @@ An asset's reference is the asset part of its CAIP-19 id: `slip44:N` for a nativ
 Only what is listed makes counterparties and value: anyone can issue a token of any name.
 """
 
+import re
 from functools import cache
 
+from chains.errors import AddressError
+from chains.forms import canonical_address, percent_encoded
 from chains.ledger import Asset
 from chains.registry import Chain, find_chain
 
@@ -56,6 +59,10 @@ _CURRENCIES: dict[int, str] = {
     3: "BHD IQD JOD KWD LYD OMR TND",
     4: "CLF UYW",
 }
+
+
+_TOKEN_NAMESPACES = ("erc20", "trc20", "trc10")
+_TRC10 = re.compile("[0-9]{7}")
 
 
 @cache
@@ -120,3 +127,45 @@ def find_asset(
     return Asset(
         reference, text or code[:MAX_SYMBOL], decimals if fits and decimals else 0, listed=bool(listed)
     )
+
+
+def asset_reference(word: str, chain: Chain) -> str | None:
+    """Return the reference of the asset that a currency's text names on a chain; None where it names none.
+
+    The text is a reference, a token's contract, the native coin's symbol, a currency's ISO 4217 code, or on a
+    payment system any printable name. A symbol names no token: everybody can take one.
+    """
+    namespace, colon, rest = word.partition(":")
+    native = native_asset(chain)
+    own = (
+        (native.symbol, native.reference, "_" if chain.family == "tron" else native.symbol) if native else ()
+    )
+    if word in own and native is not None:
+        return native.reference
+    if colon and namespace in (*_TOKEN_NAMESPACES, "iso4217", "currency"):
+        plain = asset_reference(rest, chain)
+        return plain if plain is not None and plain.startswith(namespace + ":") else None
+    if word.upper() in currency_digits():
+        return f"iso4217:{word.upper()}"
+    return _token_of(word, chain) if chain.family != "payments" else _own_unit(word)
+
+
+def is_token(reference: str) -> bool:
+    """Whether a reference is that of a token."""
+    return reference.partition(":")[0] in _TOKEN_NAMESPACES
+
+
+def _token_of(word: str, chain: Chain) -> str | None:
+    if chain.family == "tron" and _TRC10.fullmatch(word):
+        return f"trc10:{word}"
+    if chain.family not in ("evm", "tron"):
+        return None
+    try:
+        return token_reference(chain, canonical_address(word, chain))
+    except AddressError:
+        return None
+
+
+def _own_unit(word: str) -> str | None:
+    coded = percent_encoded(word) if word.isprintable() else ""
+    return f"currency:{coded}" if 1 <= len(coded) <= 128 else None

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from chains.address import output_account, script_account
 from chains.assets import native_asset
+from chains.bitcoin_columns import found_columns, json_types
 from chains.bulk import Mask, canonical_addresses, decode_hashes, utc_times
-from chains.errors import ColumnError, FileError
+from chains.errors import FileError
 from chains.ledger import (
     AMOUNT,
     LEG_SCHEMA,
-    REJECT_SCHEMA,
     TRANSFER_SCHEMA,
     Asset,
     Kind,
@@ -29,15 +29,11 @@ from chains.ledger import (
     Side,
 )
 from chains.registry import Chain
-from chains.rows import file_format, file_schema, read_rows
+from chains.rejections import Rejections, shown
+from chains.rows import file_format, read_rows
 
 Integers = NDArray[np.int64]
 
-_REQUIRED = ("hash", "block_timestamp", "inputs", "outputs")
-_OPTIONAL = ("block_number", "block_hash", "index", "is_coinbase")
-_INPUT_FIELDS = ("index", "spent_transaction_hash", "spent_output_index", "value")
-_OUTPUT_FIELDS = ("index", "script_hex", "value")
-_OPTIONAL_FIELDS = ("index", "script_hex")
 _BTC = 100_000_000
 _NOISE_SAT = 1e-6  # how far from a whole satoshi a double of BTC may lie by arithmetic alone
 _LARGEST_DOUBLE_SAT = 2.0**53
@@ -50,80 +46,8 @@ def read_bitcoin(layout: str, path: Path, *, chain: Chain, rows_per_batch: int) 
         raise FileError(
             path, why=f"the layout {layout} holds chains of Bitcoin's kind; {chain.name} is not one"
         )
-    if file_format(path) == "csv":
-        raise FileError(
-            path, why=f"the layout {layout} nests inputs in rows: give it as Parquet or JSON lines"
-        )
-    form = _Form(layout, path, chain, asset, _found_columns(layout, path))
+    form = _Form(layout, path, chain, asset, found_columns(layout, path))
     return form.batches(rows_per_batch)
-
-
-def _found_columns(layout: str, path: Path) -> frozenset[str]:
-    """Dotted names of the wanted columns that the file has; raises `ColumnError`."""
-    schema = file_schema(path)
-    for name in _REQUIRED:
-        if name not in schema.names:
-            have = ", ".join(repr(n)[1:-1][:40] for n in schema.names[:20])
-            raise ColumnError(
-                path, column=name, why=f"is not there; the layout {layout} needs it; the file has {have}"
-            )
-    address = _address_field(layout)
-    wanted = [name for name in (*_REQUIRED[:2], *_OPTIONAL) if name in schema.names]
-    if file_format(path) == "json":
-        return frozenset(
-            [*wanted, *(f"inputs.{f}" for f in (*_INPUT_FIELDS, address))]
-            + [f"outputs.{f}" for f in (*_OUTPUT_FIELDS, address)]
-        )
-    for side, fields in (("inputs", _INPUT_FIELDS), ("outputs", _OUTPUT_FIELDS)):
-        kind = schema.field(side).type
-        if not _is_list(kind) or not pa.types.is_struct(kind.value_type):
-            raise ColumnError(path, column=side, why=f"must be a list of records, and holds {kind}")
-        record = kind.value_type
-        for field in (*fields, address):
-            name = f"{side}.{field}"
-            if record.get_field_index(field) >= 0:
-                _check_type(path, layout, name, record.field(field).type)
-                wanted.append(name)
-            elif field not in _OPTIONAL_FIELDS:
-                raise ColumnError(path, column=name, why=f"is not there; the layout {layout} needs it")
-    for name in wanted:
-        if "." not in name:
-            _check_type(path, layout, name, schema.field(name).type)
-    return frozenset(wanted)
-
-
-def _check_type(path: Path, layout: str, name: str, kind: pa.DataType) -> None:
-    field = name.rpartition(".")[2]
-    if field == "value":
-        fits = pa.types.is_integer(kind) if layout == "bitcoin-etl" else pa.types.is_floating(kind)
-        wanted = "whole satoshi" if layout == "bitcoin-etl" else "doubles of BTC"
-    elif field == "addresses":
-        fits, wanted = _is_list(kind), "a list of addresses"
-    elif field in ("index", "spent_output_index", "block_number"):
-        fits, wanted = pa.types.is_integer(kind), "whole numbers"
-    elif field == "block_timestamp":
-        fits, wanted = (
-            pa.types.is_integer(kind) or pa.types.is_timestamp(kind),
-            "seconds since 1970 or timestamps",
-        )
-    elif field == "is_coinbase":
-        fits, wanted = pa.types.is_boolean(kind), "true or false"
-    else:
-        fits, wanted = pa.types.is_string(kind) or pa.types.is_large_string(kind), "text"
-    if not fits and not pa.types.is_null(kind):
-        other = {"bitcoin-etl": "aws-btc", "aws-btc": "bitcoin-etl"}[layout]
-        hint = f"; the layout {other} may fit" if field in ("value", "addresses") else ""
-        raise ColumnError(
-            path, column=name, why=f"must hold {wanted} in the layout {layout}, and holds {kind}{hint}"
-        )
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
-
-
-def _address_field(layout: str) -> str:
-    return "addresses" if layout == "bitcoin-etl" else "address"
 
 
 @dataclass(frozen=True)
@@ -151,7 +75,7 @@ class _Form:
 
     def __init__(self, layout: str, path: Path, chain: Chain, asset: Asset, columns: frozenset[str]) -> None:
         self.layout, self.path, self.chain, self.asset, self.columns = layout, path, chain, asset, columns
-        self.types = self._json_types() if file_format(path) == "json" else None
+        self.types = json_types(layout, columns) if file_format(path) == "json" else None
         self.seen_in_block: dict[int, int] = {}  # rows so far of a block, where the file has no position
         self.known_scripts: dict[tuple[str, int], str] | None = None
 
@@ -163,28 +87,9 @@ class _Form:
             yield self._batch(rows, row)
             row += rows.num_rows
 
-    def _json_types(self) -> pa.Schema:
-        text, whole = pa.string(), pa.int64()
-        address = ("addresses", pa.list_(text)) if self.layout == "bitcoin-etl" else ("address", text)
-        value = ("value", whole if self.layout == "bitcoin-etl" else pa.float64())
-        spent = [("spent_transaction_hash", text), ("spent_output_index", whole)]
-        top = {
-            "hash": text,
-            "block_timestamp": whole,
-            "block_number": whole,
-            "block_hash": text,
-            "index": whole,
-        }
-        top["is_coinbase"] = pa.bool_()
-        return pa.schema(
-            [(name, kind) for name, kind in top.items() if name in self.columns]
-            + [("inputs", pa.list_(pa.struct([("index", whole), *spent, address, value])))]
-            + [("outputs", pa.list_(pa.struct([("index", whole), ("script_hex", text), address, value])))]
-        )
-
     def _batch(self, rows: pa.RecordBatch, first_row: int) -> LegBatch:
         count = rows.num_rows
-        rejected: dict[int, tuple[str, str]] = {}
+        rejected = Rejections(count)
         txids = pc.utf8_lower(rows.column("hash").cast(pa.string()))
         hashes, hash_fits = decode_hashes(txids)
         times, time_fits = utc_times(rows.column("block_timestamp"))
@@ -202,8 +107,7 @@ class _Form:
         self._check_legs(rejected, outputs, np.ones(len(outputs.row), np.bool_), "output")
         self._check_sums(rejected, inputs, spends, outputs, coinbase)
 
-        keep = np.ones(count, np.bool_)
-        keep[list(rejected)] = False
+        keep = rejected.kept()
         number = np.where(keep, np.cumsum(keep) - 1, -1).astype(np.int64)
         lossy = np.zeros(count, np.bool_)
         lossy[inputs.row[inputs.lossy & spends]] = True
@@ -226,10 +130,10 @@ class _Form:
             },
             schema=TRANSFER_SCHEMA,
         )
-        legs = self._leg_table(inputs, spends & keep[inputs.row], outputs, keep[outputs.row], number, txids)
-        return LegBatch(
-            transfers, legs, _rejected_table(rejected, first_row), (self.asset,) if keep.any() else ()
+        legs = self._leg_table(
+            inputs, spends & keep[inputs.row], outputs, keep[outputs.row], number=number, txids=txids
         )
+        return LegBatch(transfers, legs, rejected.table(first_row), (self.asset,) if keep.any() else ())
 
     def _legs(self, lists: pa.Array, side: str) -> _Legs:
         record = lists.flatten()
@@ -241,7 +145,7 @@ class _Form:
         text, several = self._addresses(record, side)
         account, broken = canonical_addresses(text, self.chain)
         account = pc.if_else(pa.array(several), pa.nulls(count, pa.string()), account)
-        values, no_value, fault, lossy = self._values(record, side)
+        values, no_value, fault, lossy = self._values(record)
         spent_text = pc.utf8_lower(self._field(record, side, "spent_transaction_hash", pa.string()))
         spent_hash, spent_fits = decode_hashes(spent_text)
         spent_index = self._field(record, side, "spent_output_index", pa.int32())
@@ -279,8 +183,8 @@ class _Form:
         first = flat.take(pa.array(np.where(lengths == 0, 0, starts), pa.int64(), mask=lengths == 0))
         return first, lengths > 1
 
-    def _values(self, record: pa.Array, side: str) -> tuple[Integers, Mask, Mask, Mask]:
-        """Satoshi of each leg; which are absent, which are no amount, and which a double does not denote exactly."""
+    def _values(self, record: pa.Array) -> tuple[Integers, Mask, Mask, Mask]:
+        """Satoshi of each leg; which are absent, which are no amount, and which a double does not denote."""
         column = pc.struct_field(record, "value")
         none = np.asarray(pc.is_null(column))
         if self.layout == "bitcoin-etl":
@@ -290,16 +194,19 @@ class _Form:
         fault = ~((btc >= 0) & (btc * _BTC < _LARGEST_DOUBLE_SAT))
         btc = np.where(fault, 0.0, btc)
         sat = np.rint(btc * _BTC)
-        # The product of a large sum is off by its own rounding: the quotient tells whether the double is the sum's.
-        lossy = (sat / _BTC != btc) & (np.abs(btc * _BTC - sat) > _NOISE_SAT)
+        # The product of a large sum is rounded itself; the quotient tells whether this is the double of `sat`.
+        lossy: Mask = (sat / _BTC != btc) & (np.abs(btc * _BTC - sat) > _NOISE_SAT)
         return sat.astype(np.int64), none, fault, lossy
 
     def _coinbase(self, rows: pa.RecordBatch, inputs: _Legs, count: int) -> Mask:
-        empty = np.bincount(inputs.row, minlength=count) == 0
+        empty: Mask = np.bincount(inputs.row, minlength=count) == 0
         if "is_coinbase" not in self.columns:
             return empty
         said = rows.column("is_coinbase").cast(pa.bool_())
-        return np.where(np.asarray(said.is_null()), empty, np.asarray(pc.fill_null(said, fill_value=False)))
+        coinbase: Mask = np.where(
+            np.asarray(said.is_null()), empty, np.asarray(pc.fill_null(said, fill_value=False))
+        )
+        return coinbase
 
     def _places(
         self, rows: pa.RecordBatch
@@ -343,9 +250,7 @@ class _Form:
             self.seen_in_block[int(height)] = int(seen + size)
         return places
 
-    def _check_legs(
-        self, rejected: dict[int, tuple[str, str]], legs: _Legs, counted: Mask, side: str
-    ) -> None:
+    def _check_legs(self, rejected: Rejections, legs: _Legs, counted: Mask, side: str) -> None:
         for reason, fault, detail in (
             ("no_value", legs.no_value, None),
             ("bad_amount", legs.amount_fault, None),
@@ -353,13 +258,13 @@ class _Form:
             ("bad_input", legs.spent_fault & np.bool_(side == "input"), legs.spent_text),
         ):
             for leg in np.flatnonzero(fault & counted):
-                found = f": {_shown(detail[int(leg)].as_py())}" if detail is not None else ""
+                found = f": {shown(detail[int(leg)].as_py())}" if detail is not None else ""
                 text = f"{side} {legs.index[int(leg)].as_py()} {_FAULTS[reason]}{found}"
-                rejected.setdefault(int(legs.row[leg]), (reason, text))
+                rejected.add(int(legs.row[leg]), reason, text)
 
     def _check_sums(
         self,
-        rejected: dict[int, tuple[str, str]],
+        rejected: Rejections,
         inputs: _Legs,
         spends: Mask,
         outputs: _Legs,
@@ -369,9 +274,9 @@ class _Form:
         count = len(coinbase)
         spent = np.bincount(inputs.row[spends], minlength=count)
         for row in np.flatnonzero(~coinbase & (spent == 0)):
-            rejected.setdefault(int(row), ("no_inputs", "it is no coinbase and has no inputs"))
+            rejected.add(int(row), "no_inputs", "it is no coinbase and has no inputs")
         for row in np.flatnonzero(np.bincount(outputs.row, minlength=count) == 0):
-            rejected.setdefault(int(row), ("no_outputs", "it has no outputs"))
+            rejected.add(int(row), "no_outputs", "it has no outputs")
         # Summed in two halves of 32 bits: each stays exact inside a double.
         paid = inputs.value_sat[spends]
         high = _sums(inputs.row[spends], paid >> 32, count) - _sums(
@@ -381,25 +286,32 @@ class _Form:
         low -= _sums(outputs.row, outputs.value_sat & 0xFFFFFFFF, count)
         for row in np.flatnonzero(~coinbase & (high + (low >> 32) < 0)):
             short = -((int(high[row]) << 32) + int(low[row]))
-            rejected.setdefault(
-                int(row),
-                ("inputs_below_outputs", f"its outputs exceed its inputs by {short} of the smallest unit"),
+            rejected.add(
+                int(row), "inputs_below_outputs", f"its outputs exceed its inputs by {short} satoshi"
             )
 
     def _leg_table(
-        self, inputs: _Legs, paying: Mask, outputs: _Legs, paid: Mask, number: Integers, txids: pa.Array
+        self,
+        inputs: _Legs,
+        paying: Mask,
+        outputs: _Legs,
+        paid: Mask,
+        *,
+        number: Integers,
+        txids: pa.Array,
     ) -> pa.Table:
         payers, payees = pa.array(paying), pa.array(paid)
         input_accounts = self._input_accounts(inputs, paying).filter(payers)
         output_accounts = _output_accounts(outputs, paid, txids).filter(payees)
         transfer = np.concatenate([number[inputs.row[paying]], number[outputs.row[paid]]])
-        sides = [Side.PAYER.value] * len(input_accounts) + [Side.PAYEE.value] * len(output_accounts)
+        counts = ((Side.PAYER, len(input_accounts)), (Side.PAYEE, len(output_accounts)))
+        sides = [pa.repeat(side.value, count) for side, count in counts]
         amounts = np.concatenate([inputs.value_sat[paying], outputs.value_sat[paid]])
         empty = len(output_accounts)
         table = pa.table(
             {
                 "transfer": transfer,
-                "side": pa.array(sides, pa.string()),
+                "side": pa.concat_arrays(sides),
                 "index": pa.concat_arrays([inputs.index.filter(payers), outputs.index.filter(payees)]),
                 "account": pa.concat_arrays([input_accounts, output_accounts]),
                 "amount": pa.array(amounts).cast(AMOUNT),
@@ -484,21 +396,8 @@ def _sums(rows: Integers, values: Integers, count: int) -> Integers:
     return np.bincount(rows, weights=values, minlength=count).astype(np.int64)
 
 
-def _reject(rejected: dict[int, tuple[str, str]], rows: Integers, reason: str, column: pa.Array) -> None:
+def _reject(rejected: Rejections, rows: Integers, reason: str, column: pa.Array) -> None:
     for row in rows:
         value = column[int(row)].as_py()
-        detail = f"{_shown(value)} does not fit" if value is not None else "it is missing"
-        rejected.setdefault(int(row), (reason, detail))
-
-
-def _rejected_table(rejected: dict[int, tuple[str, str]], first_row: int) -> pa.Table:
-    found = sorted((row + first_row, *reason) for row, reason in rejected.items())
-    columns = [list(column) for column in zip(*found, strict=True)] if found else [[], [], []]
-    return pa.table(dict(zip(REJECT_SCHEMA.names, columns, strict=True)), schema=REJECT_SCHEMA)
-
-
-def _shown(value: object, limit: int = 60) -> str:
-    """Quote a value for a message: control characters escaped, cut at `limit` characters."""
-    text = str(value)
-    cut = text if len(text) <= limit else text[:limit] + "…"
-    return "'" + "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in cut) + "'"
+        detail = f"{shown(value)} does not fit" if value is not None else "it is missing"
+        rejected.add(int(row), reason, detail)

@@ -155,7 +155,7 @@ def _program_fits(version: int, length: int) -> bool:
 
 
 def decode_cashaddr(text: str, prefix: str) -> tuple[int, bytes] | None:
-    """Type (0 key hash, 1 script hash) and 20-byte hash of a Bitcoin Cash address, with or without its prefix.
+    """Type (0 key, 1 script) and 20-byte hash of a Bitcoin Cash address, with or without its prefix.
 
     Source: the CashAddr specification of Bitcoin Cash. Longer hashes are not in use and are refused.
     """

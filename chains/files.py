@@ -5,7 +5,8 @@ from pathlib import Path
 
 from chains.errors import FileError
 from chains.ledger import LegBatch
-from chains.payments import PaymentMapping, read_payments
+from chains.mapping import PaymentMapping
+from chains.payments import read_payments
 from chains.registry import Chain
 
 __all__ = ["LAYOUTS", "PaymentMapping", "read_layout"]

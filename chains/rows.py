@@ -7,7 +7,7 @@ cannot be read raises `FileError`, with the place where the file broke off where
 import gzip
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def file_format(path: Path) -> str:
 
 
 def file_schema(path: Path) -> pa.Schema:
-    """Return the columns of a file: their types in Parquet, text in CSV, null in JSON (names only).
+    """Return the columns of a file: their types in Parquet, text in CSV, those of the first line in JSON.
 
     Raises `FileError` where it is absent, empty, truncated or of another format, `ColumnError` where two
     columns have one name.
@@ -59,7 +59,7 @@ def file_schema(path: Path) -> pa.Schema:
             with _text_stream(path) as stream, _csv_reader(path, stream, None) as reader:
                 schema = pa.schema([(name, pa.string()) for name in reader.schema.names])
         else:
-            schema = pa.schema([(name, pa.null()) for name in _first_keys(path)])
+            schema = _first_line_schema(path)
     doubled = next((name for name in schema.names if schema.names.count(name) > 1), None)
     if doubled is not None:
         raise ColumnError(path, column=doubled, why="stands there twice: give each column its own name")
@@ -68,7 +68,7 @@ def file_schema(path: Path) -> pa.Schema:
 
 def read_rows(
     path: Path, columns: Sequence[str], *, rows_per_batch: int, types: pa.Schema | None = None
-) -> Iterator[pa.RecordBatch]:
+) -> Generator[pa.RecordBatch, None, None]:
     """Read the named columns in the file's order, `rows_per_batch` rows at a time (the last may have fewer).
 
     `columns` are top-level names or dotted paths of fields inside structs and lists of structs; CSV has
@@ -160,13 +160,13 @@ def _csv_reader(
     )
 
 
-def _first_keys(path: Path) -> list[str]:
+def _first_line_schema(path: Path) -> pa.Schema:
     with _text_stream(path) as stream:
         line = stream.readline()
     row = json.loads(line)
     if not isinstance(row, dict):
         raise FileError(path, why="is not JSON lines: each line must be one object")
-    return list(row)
+    return pa.Table.from_pylist([row]).schema
 
 
 def _parquet_leaves(file: pa_parquet.ParquetFile, columns: Sequence[str]) -> list[str]:
