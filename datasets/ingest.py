@@ -317,17 +317,21 @@ def _result(
 
 
 def _payee_sums(connection: duckdb.DuckDBPyConnection, number: int) -> dict[str, int]:
-    """Add up what the batch's counting transfers pay, in two halves, since one sum may leave HUGEINT."""
+    """Add up what the batch's counting transfers pay; large amounts in halves, whose sums stay in HUGEINT."""
     rows = connection.execute(
         """
         WITH counting AS (SELECT transfer, asset FROM transfer WHERE batch = $1 AND NOT duplicate),
         summed AS (
-            SELECT asset, sum(amount // 1000000000000000000) AS high, sum(amount % 1000000000000000000) AS low
+            SELECT asset,
+                   sum(amount) FILTER (amount < 1000000000000000000) AS small,
+                   sum(amount // 1000000000000000000) FILTER (amount >= 1000000000000000000) AS high,
+                   sum(amount % 1000000000000000000) FILTER (amount >= 1000000000000000000) AS low
             FROM leg JOIN counting USING (transfer)
             WHERE side = 'payee'
             GROUP BY asset
         )
-        SELECT reference, high, low FROM summed JOIN asset USING (asset) ORDER BY reference
+        SELECT reference, coalesce(high, 0), coalesce(low, 0) + coalesce(small, 0)
+        FROM summed JOIN asset USING (asset) ORDER BY reference
         """,
         [number],
     ).fetchall()

@@ -144,31 +144,36 @@ _MARK_REPEATS = f"""
         WHERE chain = $chain AND batch < $batch AND NOT duplicate AND NOT {KEYED}
           AND time BETWEEN (SELECT min(time) FROM mine) AND (SELECT max(time) FROM mine)
     ),
-    suspect AS (  -- cheap first: alone in its group by everything but the legs, it repeats nothing
-        FROM (FROM mine UNION ALL FROM earlier)
-        QUALIFY count(*) OVER (PARTITION BY time, asset, kind, part, hash) > 1
+    loose AS (FROM mine UNION ALL FROM earlier),
+    crowded AS (  -- cheap first: what is alone by all but its legs repeats nothing
+        SELECT time, asset, kind, part, hash FROM loose GROUP BY ALL HAVING count(*) > 1
+    ),
+    suspect AS (
+        SELECT loose.*
+        FROM loose SEMI JOIN crowded
+          ON loose.time = crowded.time AND loose.asset = crowded.asset AND loose.kind = crowded.kind
+         AND loose.part = crowded.part AND loose.hash IS NOT DISTINCT FROM crowded.hash
     ),
     content AS (
-        SELECT transfer, list_sort(list(side::VARCHAR || ' ' || address || ' ' || amount)) AS legs
+        SELECT transfer, array_to_string(list_sort(list(
+            concat_ws(' ', side, address, amount)
+        )), ',') AS legs
         FROM leg SEMI JOIN suspect USING (transfer)
         GROUP BY transfer
     ),
-    numbered AS (
-        SELECT suspect.*, legs, row_number() OVER (
-            PARTITION BY mine, time, asset, kind, part, hash, legs ORDER BY transfer
-        ) AS occurrence
+    same AS (
+        SELECT list(transfer ORDER BY transfer) FILTER (mine) AS said, count(*) FILTER (NOT mine) AS held
         FROM suspect LEFT JOIN content USING (transfer)
+        GROUP BY time, asset, kind, part, hash, legs
+        HAVING count(*) > 1 AND bool_or(mine)
     ),
     counted AS (
-        SELECT transfer, mine, occurrence, count(*) FILTER (NOT mine) OVER (
-            PARTITION BY time, asset, kind, part, hash, legs
-        ) AS held
-        FROM numbered
+        SELECT unnest(said) AS transfer, generate_subscripts(said, 1) AS occurrence, held FROM same
     )
     UPDATE transfer
     SET repeated = occurrence > 1, duplicate = occurrence <= held
     FROM counted
-    WHERE transfer.transfer = counted.transfer AND mine AND (occurrence > 1 OR occurrence <= held)
+    WHERE transfer.transfer = counted.transfer AND (occurrence > 1 OR occurrence <= held)
 """  # noqa: S608  (KEYED is a constant)
 
 

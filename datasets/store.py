@@ -254,7 +254,7 @@ def _first_line(error: BaseException) -> str:
 
 def _one_chunk(accounts: pa.Array | pa.ChunkedArray) -> pa.Array:
     if isinstance(accounts, pa.ChunkedArray):
-        accounts = accounts.combine_chunks()
+        accounts = accounts.chunk(0) if accounts.num_chunks == 1 else accounts.combine_chunks()
     return accounts.cast(pa.string())
 
 

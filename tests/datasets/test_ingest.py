@@ -34,7 +34,7 @@ def marks(ledger: Ledger) -> list[tuple[int, int, bool, bool]]:
 
 
 def test_a_file_of_payments_arrives_whole(ledger: Ledger) -> None:
-    rows = [
+    rows: list[Row | Bad] = [
         Row(hash=b"ref 1"),
         Bad(),
         Row(minute=3, payees=(("c", 2), ("d", 3)), lossy=True),

@@ -1,0 +1,198 @@
+import gzip
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from chains.errors import ColumnError, FileError
+from chains.files import PaymentMapping
+from datasets.export import export_rows
+from datasets.ingest import ImportResult, import_file
+from datasets.store import SCHEMA_FOLDER, Ledger, open_ledger
+from tests.datasets.batches import BANK, Row, dump, ingest
+
+HEADER = "when,from,to,sum,note\n"
+ROWS = (
+    "2023-01-01T10:00:00Z,alice,bob,10.50,rent\n"
+    "2023-01-01T10:00:00Z,alice,bob,10.50,rent\n"
+    "2023-01-02T09:30:00Z,bob,carol,0.01,\n"
+    "2023-01-02T09:31:00Z,bob,carol,minus one,\n"
+)
+MAPPING = PaymentMapping.parse(
+    ["time=when", "payer=from", "payee=to", "amount=sum", "currency=@EUR", "reference=note"]
+)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with open_ledger(tmp_path / "ledger.duckdb", write=True) as opened:
+        yield opened
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, "utf-8")
+    return path
+
+
+def load(ledger: Ledger, path: Path, mapping: PaymentMapping | None = MAPPING) -> ImportResult:
+    return import_file(ledger, "payments", path, chain=BANK, mapping=mapping, code_version="test")
+
+
+def test_a_payment_file_arrives_with_its_custody_record(ledger: Ledger, tmp_path: Path) -> None:
+    path = write(tmp_path / "pay.csv", HEADER + ROWS)
+    result = load(ledger, path)
+    assert (result.source, result.source_rows, result.transfers, result.legs) == ("pay.csv", 4, 3, 6)
+    assert (result.repeated, result.quarantined) == (1, 1)
+    assert result.sums == {"iso4217:EUR": 2101}
+    custody = ledger.connection.execute("SELECT source, length(sha256), mapping FROM batch").fetchall()
+    assert custody == [("pay.csv", 64, MAPPING.as_json())]
+    (reason,) = ledger.connection.execute("SELECT row, reason FROM quarantine").fetchall()
+    assert reason == (3, "bad_amount")
+    first = export_rows(ledger).to_pylist()[0]
+    assert [(leg["side"], leg["account"], int(leg["amount"])) for leg in first["legs"]] == [
+        ("payer", "alice", 1050),
+        ("payee", "bob", 1050),
+    ]
+
+
+def test_the_same_bytes_under_another_name_change_nothing(ledger: Ledger, tmp_path: Path) -> None:
+    first = load(ledger, write(tmp_path / "pay.csv", HEADER + ROWS))
+    before = dump(ledger)
+    again = load(ledger, write(tmp_path / "copy.csv", HEADER + ROWS))
+    assert again == replace(first, source="copy.csv", already_imported=True)
+    assert dump(ledger) == before
+
+
+def test_a_longer_edition_of_a_file_adds_only_its_new_rows(ledger: Ledger, tmp_path: Path) -> None:
+    load(ledger, write(tmp_path / "pay.csv", HEADER + ROWS))
+    more = "2023-01-03T08:00:00Z,carol,dave,2,\n"
+    result = load(ledger, write(tmp_path / "pay2.csv", HEADER + more + ROWS))
+    assert (result.transfers, result.duplicate, result.sums) == (4, 3, {"iso4217:EUR": 200})
+    with open_ledger(tmp_path / "other.duckdb", write=True) as other:
+        load(other, tmp_path / "pay2.csv")
+        load(other, tmp_path / "pay.csv")
+        assert export_rows(other).equals(export_rows(ledger))
+
+
+def test_progress_ends_at_the_number_of_rows(ledger: Ledger, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    path = write(tmp_path / "pay.csv", HEADER + ROWS)
+    import_file(
+        ledger,
+        "payments",
+        path,
+        chain=BANK,
+        mapping=MAPPING,
+        progress=lambda done, total: seen.append((done, total)),
+        code_version="test",
+    )
+    assert seen[-1] == (4, 4)
+
+
+def test_files_that_cannot_be_read_are_named_and_change_nothing(ledger: Ledger, tmp_path: Path) -> None:
+    load(ledger, write(tmp_path / "pay.csv", HEADER + ROWS))
+    before = dump(ledger)
+    with pytest.raises(FileError, match=r"absent\.csv"):
+        load(ledger, tmp_path / "absent.csv")
+    with pytest.raises(FileError, match="cannot be read"):
+        load(ledger, tmp_path)
+    with pytest.raises(ColumnError, match="sum"):
+        load(ledger, write(tmp_path / "wrong.csv", HEADER.replace("sum", "amount") + ROWS))
+    table = pa.table(
+        {"when": ["2023-01-01T10:00:00Z"], "from": ["a"], "to": ["b"], "sum": ["1"], "note": ["x"]}
+    )
+    whole = tmp_path / "whole.parquet"
+    pq.write_table(table, whole)
+    (tmp_path / "cut.parquet").write_bytes(whole.read_bytes()[:-20])
+    with pytest.raises(FileError, match=r"cut\.parquet"):
+        load(ledger, tmp_path / "cut.parquet")
+    assert dump(ledger) == before
+    assert load(ledger, whole).transfers == 1
+
+
+def test_a_file_that_breaks_off_in_mid_stream_changes_nothing(ledger: Ledger, tmp_path: Path) -> None:
+    load(ledger, write(tmp_path / "pay.csv", HEADER + ROWS))
+    before = dump(ledger)
+    lines = "".join(f"2023-02-01T10:00:00Z,alice,bob,{n}.5,\n" for n in range(200_000))
+    packed = gzip.compress((HEADER + lines).encode(), compresslevel=1)
+    path = tmp_path / "cut.csv.gz"
+    path.write_bytes(packed[: len(packed) * 9 // 10])
+    seen: list[int] = []
+    with pytest.raises(FileError, match=r"cut\.csv\.gz"):
+        import_file(
+            ledger,
+            "payments",
+            path,
+            chain=BANK,
+            mapping=MAPPING,
+            progress=lambda done, total: seen.append(done),
+            code_version="test",
+        )
+    assert dump(ledger) == before
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(ledger: Ledger, tmp_path: Path) -> None:
+    path = write(tmp_path / "pay.csv", HEADER + ROWS)
+    before = dump(ledger)
+
+    def append(done: int, total: int) -> None:
+        with path.open("a") as file:
+            file.write("2023-01-05T08:00:00Z,carol,dave,2,\n")
+
+    with pytest.raises(FileError, match="written to while it was read"):
+        import_file(
+            ledger, "payments", path, chain=BANK, mapping=MAPPING, progress=append, code_version="test"
+        )
+    assert dump(ledger) == before
+
+
+def test_a_killed_import_leaves_the_ledger_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+    with open_ledger(path, write=True) as ledger:
+        ingest(ledger, [Row()], name="first")
+        before = dump(ledger)
+    size = path.stat().st_size
+    csv = tmp_path / "pay.csv"
+    lines = "".join(f"2023-02-01T10:00:00Z,payer {n % 999},payee {n % 997},{n}.5,note {n}\n" for n in range(110_000))
+    write(csv, HEADER + lines)
+    code = f"""
+        import os, signal
+        from pathlib import Path
+        from chains.address import find_chain
+        from chains.files import PaymentMapping
+        from datasets.ingest import import_file
+        from datasets.store import open_ledger
+
+        def die_late(done, total):
+            if done >= 100_000:
+                print(done, Path({str(path)!r}).stat().st_size, flush=True)
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        with open_ledger(Path({str(path)!r}), write=True) as ledger:
+            import_file(
+                ledger, "payments", Path({str(csv)!r}), chain=find_chain("payments:bank"),
+                mapping=PaymentMapping({dict(MAPPING.columns)!r}), progress=die_late, code_version="test",
+            )
+    """
+    environment = {**os.environ, "PYTHONPATH": str(SCHEMA_FOLDER.parents[1])}
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    assert int(run.stdout.split()[1]) > size  # rows were on their way to the disk
+    with open_ledger(path) as ledger:
+        assert dump(ledger) == before
+    with open_ledger(path, write=True) as ledger:
+        assert load(ledger, csv).transfers == 110_000
