@@ -3,6 +3,7 @@
 The service and `--json` both send these bytes.
 """
 
+import math
 from collections.abc import Iterable
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 UNATTRIBUTED = {
     "history_not_in_ledger": "spent before the ledger saw it received",
     "minted": "newly made by the chain or the issuer",
-    "still_held": "not spent yet",
+    "still_held": "still held by those it reached",
     "fees": "paid as fees",
 }
 """Words for the reasons why value has no category; what is not here is shown by its id."""
@@ -155,7 +156,10 @@ def describe_unattributed(exposures: "Iterable[ExposureLine]") -> dict[str, Any]
         }
         for line in lines
     ]
-    shares = {side: sum(e.share for e in lines if e.direction == side) for side in ("source", "destination")}
+    shares = {
+        side: math.fsum(line.share for line in lines if line.direction == side)
+        for side in ("source", "destination")
+    }
     return {"share": shares["source"], "destination_share": shares["destination"], "reasons": reasons}
 
 

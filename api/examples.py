@@ -79,7 +79,7 @@ _UNATTRIBUTED = {
             "share": 0.08,
             "text": "spent before the ledger saw it received",
         },
-        {"id": "still_held", "direction": "destination", "share": 0.02, "text": "not spent yet"},
+        {"id": "still_held", "direction": "destination", "share": 0.02, "text": "still held by those it reached"},
     ],
 }
 
@@ -102,7 +102,7 @@ SCREENING: dict[str, Any] = {
             "id": "drug_direct_10_source",
             "risk_level": "HIGH",
             "decided_by": "rule",
-            "text": "42.0% of what it received directly came from the drug trade (10% or more is HIGH)",
+            "text": "42.0% of what it received came directly from the drug trade (10% or more is HIGH)",
         },
         {
             "id": "model_medium",

@@ -39,6 +39,9 @@ LOCAL = "local"
 SHOWN_SHARE = 0.0001
 """Exposure below a hundredth of a percent is not shown."""
 
+STALE_SECONDS = 7 * 86_400
+"""A chain whose newest transfer is older than this at the moment of the answer is called stale."""
+
 NOTICE = (
     "A score never decides alone. This answer is an indication for a person to examine, from what the ledger "
     "held at the time given; it is no proof, it can be explained and contested, and that nothing was found "
@@ -285,14 +288,14 @@ def _list_unknown(
     elif scored is not None and scored.level is None:
         why = model.thresholds.medium.why or "too few licit owners"
         unknown.append(Remark("thresholds_not_attainable", f"the model has no thresholds: {why}"))
-    if summary is not None:
-        transfers = summary.transfers_in + summary.transfers_out
-        if transfers < MIN_TRANSFERS:
-            count = "1 transfer is" if transfers == 1 else f"{transfers} transfers are"
-            unknown.append(Remark("too_little_history", f"{count} too little to call an address LOW"))
-        elif history_share is not None and history_share < MIN_HISTORY_SHARE:
-            text = f"only {history_share:.0%} of its history is in the ledger: too little to call it LOW"
-            unknown.append(Remark("too_little_history", text))
+    thin = []
+    if summary is not None and (count := summary.transfers_in + summary.transfers_out) < MIN_TRANSFERS:
+        thin.append(f"{count} transfer{'' if count == 1 else 's'}")
+    if history_share is not None and history_share < MIN_HISTORY_SHARE:
+        thin.append(f"the receipt of {history_share:.0%} of what it spent")
+    if thin:
+        text = f"the ledger holds only {' and '.join(thin)}: too little to call it LOW"
+        unknown.append(Remark("too_little_history", text))
     return unknown
 
 
@@ -334,6 +337,10 @@ def _list_cautions(screened: Screening, *, fits: bool) -> list[Remark]:
     if screened.in_ledger and screened.history_share is None:
         text = "how much of its history the ledger holds is not known"
         cautions.append(Remark("history_share_not_known", text))
+    if screened.staleness_seconds is not None and screened.staleness_seconds >= STALE_SECONDS:
+        days = screened.staleness_seconds // 86_400
+        text = f"the newest transfer of this chain in the ledger is {days:,} days old"
+        cautions.append(Remark("stale", text))
     if screened.also_on:
         text = f"the same key is also in the ledger on {', '.join(screened.also_on)}: screen it there too"
         cautions.append(Remark("same_key_elsewhere", text))

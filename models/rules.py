@@ -105,7 +105,7 @@ EXPOSURE_RULES: tuple[ExposureRule, ...] = (
         direct=True,
         min_share=0.10,
         min_usd=10.0,
-        text="{share} of what it {verb} directly {preposition} the drug trade (10% or more is HIGH)",
+        text="{share} of what it {verb} {moved} directly {preposition} the drug trade (10% or more is HIGH)",
     ),
     ExposureRule(
         id="drug_any_1",
@@ -115,7 +115,7 @@ EXPOSURE_RULES: tuple[ExposureRule, ...] = (
         direct=False,
         min_share=0.01,
         min_usd=10.0,
-        text="{share} of what it {verb} {preposition} the drug trade at any distance (1% or more is MEDIUM)",
+        text="{share} of what it {verb} {moved} {preposition} the drug trade, at any distance (1% is MEDIUM)",
     ),
     ExposureRule(
         id="sanctioned_direct_10",
@@ -125,7 +125,7 @@ EXPOSURE_RULES: tuple[ExposureRule, ...] = (
         direct=True,
         min_share=0.10,
         min_usd=10.0,
-        text="{share} of what it {verb} directly {preposition} sanctioned owners (10% or more is MEDIUM)",
+        text="{share} of what it {verb} {moved} directly {preposition} sanctioned owners (10% or more is MEDIUM)",
     ),
 )
 
@@ -175,17 +175,25 @@ def judge_labels(own: Iterable[Claim], of_entity: Iterable[Claim], taxonomy: Tax
 
 
 def judge_exposures(lines: Sequence[Exposure], taxonomy: Taxonomy) -> list[Finding]:
-    """Return what the exposure rules say, source and destination each on its own."""
+    """Return what the exposure rules say, source and destination each on its own.
+
+    Of the rules of one kind the first that holds speaks: they stand from the strongest to the weakest.
+    """
     found = []
+    spoken = set()
     for rule in EXPOSURE_RULES:
         for direction in ("source", "destination"):
+            kind = (rule.group, rule.categories, direction)
             share, usd = _sum_lines(lines, rule, direction, taxonomy)
-            if share < rule.min_share or (usd is not None and usd < rule.min_usd):
+            too_small = share < rule.min_share or (usd is not None and usd < rule.min_usd)
+            if too_small or kind in spoken:
                 continue
+            spoken.add(kind)
             words = {
                 "share": f"{share:.1%}",
                 "verb": "received" if direction == "source" else "sent",
-                "preposition": "came from" if direction == "source" else "went to",
+                "moved": "came" if direction == "source" else "went",
+                "preposition": "from" if direction == "source" else "to",
             }
             found.append(Finding(f"{rule.id}_{direction}", rule.level, "rule", rule.text.format_map(words)))
     return found

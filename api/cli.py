@@ -1,0 +1,71 @@
+"""`silkscreen`: every command of the program.
+
+Exit codes: 0 done, 1 refused with a clear message on standard error, 2 wrong usage.
+"""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from api.commands import ask, check, data, work
+from api.commands.common import clean, code_version, new_group, say
+from chains.errors import SilkscreenError
+
+app = new_group(
+    "Screens virtual-asset addresses for drug-related laundering risk. A score never decides alone."
+)
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and end, where it is asked for."""
+    if wanted:
+        say(f"silkscreen {code_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def start(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and end."),
+    ] = False,
+) -> None:
+    """Screens virtual-asset addresses for drug-related laundering risk. A score never decides alone."""
+
+
+app.command("demo")(ask.run_demo)
+app.command("doctor")(check.examine)
+app.command("status")(check.show_status)
+app.command("import")(data.import_transfers)
+app.add_typer(data.labels, name="labels")
+app.add_typer(data.prices, name="prices")
+app.command("train")(work.train)
+app.command("build")(work.build_snapshot)
+app.add_typer(work.models, name="models")
+app.add_typer(work.features, name="features")
+app.command("screen")(ask.screen_addresses)
+app.add_typer(ask.keys, name="keys")
+app.command("serve")(ask.serve)
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    try:
+        app()
+    except SilkscreenError as error:
+        fail(str(error))
+    except BrokenPipeError:
+        # Whoever read the output has gone; nothing is left to tell, and Python must not try at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        fail(f"{where}{error.strerror or error}")
+
+
+def fail(message: str) -> None:
+    """End with exit code 1 and one line that says why."""
+    typer.echo(f"silkscreen: {clean(message, 1000)}", err=True)
+    sys.exit(1)

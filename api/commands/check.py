@@ -1,0 +1,264 @@
+"""Is everything in place, and what has been read."""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import typer
+
+from api.commands.common import Dir, Json, clean, read_settings, say, say_json, say_table
+from chains.errors import (
+    LedgerBusy,
+    LedgerMissing,
+    RecordsError,
+    SilkscreenError,
+    SnapshotMissing,
+)
+
+if TYPE_CHECKING:
+    from api.settings import Settings
+    from datasets.status import LedgerStatus
+
+MODULES = {
+    "graphsense-clustering": "gs_clustering",
+    "pydantic-settings": "pydantic_settings",
+    "pyyaml": "yaml",
+    "scikit-learn": "sklearn",
+}
+"""Packages whose module has another name."""
+
+SCARCE_BYTES = 5 * 10**9
+TOO_FEW_BYTES = 5 * 10**8
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at: ok, absent (not made yet), warning, or failed."""
+
+    name: str
+    state: Literal["ok", "absent", "warning", "failed"]
+    text: str
+
+
+def examine(folder: Dir = None, as_json: Json = False) -> None:
+    """Check the installation and the data folder.
+
+    Ends with 1 where something is broken. What was never made (a ledger, a model, a snapshot) is absent.
+    """
+    settings = read_settings(folder)
+    steps: tuple[Callable[[Settings], Iterator[Check]], ...] = (
+        _check_python,
+        _check_packages,
+        _check_folder,
+        _check_ledger,
+        _check_model,
+        _check_snapshot,
+        _check_records,
+    )
+    checks = []
+    for step in steps:
+        for check in step(settings):
+            checks.append(check)
+            if not as_json:
+                say(f"{check.state:<8} {check.name:<10} {clean(check.text, 500)}")
+    if as_json:
+        say_json([vars(check) for check in checks])
+    if any(check.state == "failed" for check in checks):
+        raise typer.Exit(1)
+
+
+def show_status(folder: Dir = None, as_json: Json = False) -> None:
+    """Say what the ledger holds, by chain.
+
+    Also what was set aside, and why; answers while another process writes, as of its last import.
+    """
+    settings = read_settings(folder)
+    from datasets.status import ledger_status, read_status
+
+    status = read_status(settings.ledger)
+    if status is None:
+        from datasets.store import open_ledger
+
+        with open_ledger(settings.ledger) as ledger:
+            status = ledger_status(ledger)
+    if as_json:
+        say_json(status)
+        return
+    _say_status(settings.ledger, status)
+
+
+def _check_python(_: "Settings") -> Iterator[Check]:
+    found = ".".join(str(part) for part in sys.version_info[:3])
+    right = sys.version_info[:2] == (3, 11)
+    yield Check("python", "ok" if right else "failed", found if right else f"{found}: Silkscreen needs 3.11")
+
+
+def _check_packages(_: "Settings") -> Iterator[Check]:
+    from importlib.metadata import requires
+
+    pinned = [line.split("==") for line in requires("silkscreen") or () if ";" not in line]
+    problems = [problem for name, wanted in pinned if (problem := _check_package(name, wanted)) is not None]
+    yield from problems
+    if not problems:
+        yield Check("packages", "ok", f"{len(pinned)} packages import, each at its pinned version")
+
+
+def _check_package(name: str, wanted: str) -> Check | None:
+    from importlib import import_module
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        found = version(name)
+        import_module(MODULES.get(name, name.replace("-", "_")))
+    except PackageNotFoundError:
+        return Check(name, "failed", f"is not installed: install {name}=={wanted}")
+    except Exception as error:  # noqa: BLE001  (whatever a package's import raises is what is to be told)
+        return Check(name, "failed", f"cannot be imported: {type(error).__name__}: {error}")
+    if found != wanted:
+        return Check(name, "failed", f"is at {found}: install {name}=={wanted}")
+    return None
+
+
+def _check_folder(settings: "Settings") -> Iterator[Check]:
+    import os
+    import shutil
+
+    folder = settings.dir.absolute()
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        yield Check("folder", "failed", f"{existing} cannot be written to: choose another with --dir")
+    elif existing == folder:
+        yield Check("folder", "ok", f"{folder} can be written to")
+    else:
+        yield Check("folder", "absent", f"{folder}: the first import makes it")
+    free = shutil.disk_usage(existing).free
+    state: Literal["ok", "warning", "failed"] = "ok"
+    if free < SCARCE_BYTES:
+        state = "failed" if free < TOO_FEW_BYTES else "warning"
+    yield Check("disk", state, f"{free / 1e9:.1f} GB free")
+
+
+def _check_ledger(settings: "Settings") -> Iterator[Check]:
+    from datasets.store import open_ledger
+
+    def look() -> str:
+        with open_ledger(settings.ledger, wait_seconds=1.0) as ledger:
+            counted = ledger.connection.execute("SELECT count(*) FROM transfer").fetchall()[0][0]
+        return f"{counted:,} transfers in {settings.ledger}"
+
+    yield _look("ledger", look, absent=LedgerMissing, warning=LedgerBusy)
+
+
+def _check_model(settings: "Settings") -> Iterator[Check]:
+    from models.registry import current_model
+
+    model: Any = None
+
+    def look() -> str:
+        nonlocal model
+        model = current_model(settings.models)
+        return "" if model is None else f"{model.version}, {len(model.names)} features"
+
+    check = _look("model", look)
+    if check.state == "ok" and model is None:
+        check = Check("model", "absent", f"none under {settings.models}: `silkscreen train` makes one")
+    yield check
+
+
+def _check_snapshot(settings: "Settings") -> Iterator[Check]:
+    from datasets.snapshot import current_snapshot
+
+    def look() -> str:
+        snapshot = current_snapshot(settings.dir)
+        return f"{snapshot.id}, {len(snapshot):,} addresses, every file has its hash"
+
+    yield _look("snapshot", look, absent=SnapshotMissing)
+
+
+def _check_records(settings: "Settings") -> Iterator[Check]:
+    from datasets.records.store import check_records
+
+    if not settings.records.exists():
+        yield Check("records", "absent", f"{settings.records}: `silkscreen keys create NAME` makes them")
+        return
+    try:
+        found, newest = check_records(settings.records)
+    except RecordsError as error:
+        yield Check("records", "failed", str(error))
+        return
+    if found == newest:
+        yield Check("records", "ok", f"{settings.records} at revision {found}")
+    else:
+        yield Check("records", "warning", f"at revision {found}: `silkscreen serve` brings them to {newest}")
+
+
+def _look(
+    name: str,
+    look: Callable[[], str],
+    *,
+    absent: type[SilkscreenError] | None = None,
+    warning: type[SilkscreenError] | None = None,
+) -> Check:
+    try:
+        return Check(name, "ok", look())
+    except SilkscreenError as error:
+        if absent is not None and isinstance(error, absent):
+            return Check(name, "absent", str(error))
+        if warning is not None and isinstance(error, warning):
+            return Check(name, "warning", str(error))
+        return Check(name, "failed", str(error))
+
+
+def _say_status(path: Path, status: "LedgerStatus") -> None:
+    say(f"{path}, counted at {status.counted_at:%Y-%m-%dT%H:%M:%SZ}")
+    for chain in status.chains:
+        say()
+        simulated = " (simulated)" if chain.simulated else ""
+        say(f"{chain.name}{simulated}  {chain.caip2}")
+        say(f"  {chain.transfers:,} transfers, {chain.legs:,} legs, {chain.addresses:,} addresses")
+        if chain.first_time is not None and chain.last_time is not None:
+            span = f"from {chain.first_time:%Y-%m-%d %H:%M} to {chain.last_time:%Y-%m-%d %H:%M} UTC"
+            blocks = (
+                ""
+                if chain.first_height is None
+                else f", blocks {chain.first_height:,} to {chain.last_height:,}"
+            )
+            say(f"  {span}{blocks}")
+        files = [batch for batch in status.batches if batch.chain == chain.caip2]
+        rows, aside = sum(b.source_rows for b in files), sum(b.quarantined for b in files)
+        if files:
+            say(f"  {len(files):,} files, {rows:,} rows, of which {aside:,} set aside")
+        notes = {
+            "rounded or read from doubles": chain.lossy,
+            "repeated within a file, counted": chain.repeated,
+            "said by another file too, not counted": chain.duplicate,
+            "above finality": chain.provisional,
+        }
+        for words, count in notes.items():
+            if count:
+                say(f"  {count:,} {words}")
+    _say_counts("set aside", status.quarantine)
+    if status.labels:
+        say()
+        rows_shown = [
+            [label.source, label.category, label.labels, label.withdrawn] for label in status.labels
+        ]
+        say_table(
+            ["label source", "category", "labels", "withdrawn"], rows_shown, numbers=["labels", "withdrawn"]
+        )
+    _say_counts("entries of label files rejected", status.label_rejections)
+    if status.prices:
+        say()
+        say(f"{status.prices:,} daily prices")
+
+
+def _say_counts(title: str, counts: Any) -> None:
+    if counts:
+        say()
+        say_table(
+            [title, "count"], [[reason, counts[reason]] for reason in sorted(counts)], numbers=["count"]
+        )

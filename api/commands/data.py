@@ -1,0 +1,254 @@
+"""Bring data in: transfers, labels, prices."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from api.commands.common import (
+    Dir,
+    Json,
+    code_version,
+    new_group,
+    parse_moment,
+    read_settings,
+    say,
+    say_json,
+    say_table,
+    show_rows,
+)
+from chains.errors import FileError
+
+labels = new_group("Who addresses belong to: import claims, and count them.")
+prices = new_group("What assets were worth in US dollars, day by day.")
+
+SUFFIXES = (".parquet", ".csv", ".csv.gz")
+
+MAPPING_HELP = (
+    "Column of a payment file for time, payer, payee, amount, currency, reference, decimals or symbol; also "
+    "time=COLUMN:ms, amount=COLUMN:units (raw units), currency=@USD (the same in each row)."
+)
+
+Files = Annotated[
+    list[Path], typer.Argument(help="Files, or folders of Parquet and CSV files.", metavar="FILE...")
+]
+
+
+def import_transfers(  # noqa: PLR0917  (each parameter is an option of the command)
+    layout: Annotated[str, typer.Argument(help="bitcoin-etl, aws-btc or payments.")],
+    files: Files,
+    chain: Annotated[
+        str, typer.Option("--chain", help="Name or CAIP-2 id: bitcoin, tron, eip155:1, payments:mybank.")
+    ],
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="FIELD=COLUMN",
+            help=MAPPING_HELP,
+        ),
+    ] = None,
+    listed: Annotated[
+        list[str] | None,
+        typer.Option("--listed", metavar="ASSET", help="Count this token too, such as trc20:T… or erc20:0x…"),
+    ] = None,
+    folder: Dir = None,
+    as_json: Json = False,
+) -> None:
+    """Read transfers from files into the ledger.
+
+    A file that is already in changes nothing. Each file is read whole or not at all. Rows that cannot
+    become transfers are set aside and counted.
+    """
+    settings = read_settings(folder)
+    from chains.address import find_chain
+    from chains.files import PaymentMapping
+    from datasets.ingest import import_file
+    from datasets.status import write_status
+    from datasets.store import open_ledger
+
+    found_chain = find_chain(chain)
+    mapping = PaymentMapping.parse(columns) if columns else None
+    paths = list_files(files)
+    results = []
+    with open_ledger(settings.ledger, write=True, threads=settings.threads) as ledger:
+        try:
+            for path in paths:
+                with show_rows(path.name) as progress:
+                    results.append(
+                        import_file(
+                            ledger,
+                            layout,
+                            path,
+                            chain=found_chain,
+                            mapping=mapping,
+                            listed=listed or (),
+                            progress=progress,
+                            code_version=code_version(),
+                        )
+                    )
+                if not as_json:
+                    _say_import(results[-1])
+        finally:
+            write_status(ledger)
+    if as_json:
+        say_json(results)
+
+
+def import_label_files(  # noqa: PLR0917  (each parameter is an option of the command)
+    kind: Annotated[str, typer.Argument(help="ofac (SDN Advanced XML), tagpack (GraphSense YAML) or csv.")],
+    files: Annotated[list[Path], typer.Argument(help="Files of that kind.", metavar="FILE...")],
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse a file with a single bad entry.")] = False,
+    licence: Annotated[
+        str | None, typer.Option("--licence", help="Licence of a TagPack, or of rows that name none.")
+    ] = None,
+    recorded_at: Annotated[
+        str | None,
+        typer.Option(
+            "--recorded-at",
+            metavar="TIME",
+            help="When you came to know them; by default now.",
+            show_default=False,
+        ),
+    ] = None,
+    folder: Dir = None,
+    as_json: Json = False,
+) -> None:
+    """Read claims about addresses into the ledger.
+
+    What a file gets wrong is reported entry by entry.
+    """
+    settings = read_settings(folder)
+    from api.access import utc_now
+    from datasets.labels import import_labels
+    from datasets.status import write_status
+    from datasets.store import open_ledger
+
+    moment = parse_moment(recorded_at) if recorded_at else utc_now()
+    results = []
+    with open_ledger(settings.ledger, write=True, threads=settings.threads) as ledger:
+        try:
+            for path in files:
+                results.append(
+                    import_labels(ledger, kind, path, recorded_at=moment, strict=strict, licence=licence)
+                )
+                if not as_json:
+                    _say_labels(path, results[-1])
+        finally:
+            write_status(ledger)
+    if as_json:
+        say_json(results)
+
+
+def list_labels(
+    by: Annotated[
+        list[str] | None,
+        typer.Option("--by", metavar="COLUMN", help="source, category, kind or chain; repeat it."),
+    ] = None,
+    folder: Dir = None,
+    as_json: Json = False,
+) -> None:
+    """Count the claims that hold.
+
+    By source and category, unless told otherwise.
+    """
+    settings = read_settings(folder)
+    from datasets.labels import count_labels
+    from datasets.store import open_ledger
+
+    columns = by or ["source", "category"]
+    with open_ledger(settings.ledger) as ledger:
+        rows = count_labels(ledger, by=columns).to_pylist()
+    if as_json:
+        say_json(rows)
+        return
+    say_table(
+        [*columns, "labels"], [[row[c] for c in (*columns, "labels")] for row in rows], numbers=["labels"]
+    )
+
+
+def import_price_files(
+    files: Annotated[
+        list[Path], typer.Argument(help="CSV files with the columns asset, day, usd.", metavar="FILE...")
+    ],
+    folder: Dir = None,
+    as_json: Json = False,
+) -> None:
+    """Read daily prices into the ledger.
+
+    Each file is read whole or not at all.
+    """
+    settings = read_settings(folder)
+    from datasets.prices import import_prices
+    from datasets.status import write_status
+    from datasets.store import open_ledger
+
+    results = []
+    with open_ledger(settings.ledger, write=True, threads=settings.threads) as ledger:
+        try:
+            for path in files:
+                results.append(import_prices(ledger, path))
+                if not as_json:
+                    done = results[-1]
+                    say(f"{path}: {done.rows:,} prices, {done.added:,} new, {done.replaced:,} replaced")
+        finally:
+            write_status(ledger)
+    if as_json:
+        say_json(results)
+
+
+def list_files(paths: list[Path]) -> list[Path]:
+    """Return the files of `paths`, with folders replaced by the data files in them, by name."""
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(file for file in path.iterdir() if file.is_file() and file.name.endswith(SUFFIXES))
+        if not inside:
+            raise FileError(path, why=f"holds no file that ends in {', '.join(SUFFIXES)}")
+        found += inside
+    return found
+
+
+def _say_import(result: Any) -> None:
+    if result.already_imported:
+        say(f"{result.source}: already in ({result.transfers:,} transfers); nothing changed")
+        return
+    added = f"{result.transfers:,} transfers, {result.legs:,} legs"
+    say(f"{result.source}: {added} from {result.source_rows:,} rows")
+    notes = {
+        "already known": result.known,
+        "set aside (`silkscreen status` says why)": result.quarantined,
+        "rounded or read from doubles": result.lossy,
+        "repeated in the file": result.repeated,
+        "said by an earlier file": result.duplicate,
+    }
+    for words, count in notes.items():
+        if count:
+            say(f"  {count:,} {words}")
+
+
+def _say_labels(path: Path, result: Any) -> None:
+    if result.already:
+        say(f"{path}: already in ({result.labels:,} labels); nothing changed")
+        return
+    extra = f", {result.known:,} known already" if result.known else ""
+    extra += f", {result.withdrawn:,} withdrawn" if result.withdrawn else ""
+    say(f"{path}: {result.labels:,} labels{extra}, {len(result.rejected):,} rejected")
+    say_rejections(path, result.rejected)
+
+
+def say_rejections(path: Path, rejected: list[Any], limit: int = 20) -> None:
+    """Print on standard error what a file got wrong, by its place in the file."""
+    from api.commands.common import clean
+
+    for entry in rejected[:limit]:
+        typer.echo(f"  {path}, {clean(entry.position)}: {entry.reason}: {clean(entry.detail)}", err=True)
+    if len(rejected) > limit:
+        typer.echo(f"  … and {len(rejected) - limit:,} more; --json prints all", err=True)
+
+
+labels.command("import")(import_label_files)
+labels.command("list")(list_labels)
+prices.command("import")(import_price_files)

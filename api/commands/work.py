@@ -1,0 +1,177 @@
+"""Turn data into answers: train, build, look at models and features."""
+
+from typing import Annotated, Any
+
+import typer
+
+from api.commands.common import (
+    Dir,
+    Json,
+    Threads,
+    code_version,
+    new_group,
+    parse_moment,
+    read_settings,
+    say,
+    say_json,
+    say_table,
+    show_steps,
+)
+from chains.errors import InputError
+
+models = new_group("Trained models.")
+features = new_group("What is measured of an address.")
+
+
+def build_snapshot(
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of", metavar="TIME", help="Let nothing later count; by default now.", show_default=False
+        ),
+    ] = None,
+    folder: Dir = None,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Publish a snapshot: features and scores.
+
+    Builds entities, exposure and features from the ledger, and scores with the current model.
+    """
+    settings = read_settings(folder, threads=threads)
+    moment = parse_moment(as_of) if as_of else None
+    from datasets.snapshot import open_snapshot
+    from models.publish import publish
+
+    with show_steps() as progress:
+        published = publish(
+            settings.ledger,
+            settings.dir,
+            as_of=moment,
+            threads=settings.threads,
+            progress=progress,
+            code_version=code_version(),
+        )
+    snapshot = open_snapshot(published, verify=False)
+    manifest = snapshot.manifest
+    if as_json:
+        say_json({key: manifest[key] for key in ("id", "as_of", "addresses", "model", "label_hash", "heads")})
+        return
+    say(f"published {snapshot.id}: {manifest['addresses']:,} addresses as of {manifest['as_of']}")
+    say(f"scored with {manifest['model']}" if manifest["model"] else "not scored: there is no model here")
+
+
+def train(
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1)] = 1,
+    folder: Dir = None,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Train a model on the ledger's labels.
+
+    It becomes the current model; `silkscreen build` scores with it.
+    """
+    settings = read_settings(folder, threads=threads)
+    from models.pipeline import train_from_ledger
+
+    with show_steps() as progress:
+        model = train_from_ledger(
+            settings.ledger, settings.models, threads=settings.threads, seed=seed, progress=progress
+        )
+    if as_json:
+        say_json({"version": model.version, "card": model.card})
+        return
+    say(f"trained {model.version}, now current: {settings.models / model.version / 'card.md'}")
+    _say_scores(model.card)
+
+
+def list_all_models(folder: Dir = None, as_json: Json = False) -> None:
+    """List the models; the current one has a star."""
+    settings = read_settings(folder)
+    from models.registry import current_model, list_models
+
+    current = current_model(settings.models)
+    rows = [_describe_model(model, current) for model in list_models(settings.models)]
+    if as_json:
+        say_json(rows)
+        return
+    if not rows:
+        say(f"there is no model under {settings.models}: `silkscreen train` makes one")
+        return
+    columns = ["", "version", "trained on", "PR-AUC", "ROC-AUC", "chains"]
+    cells = [
+        [
+            "*" if row["current"] else "",
+            row["version"],
+            "simulated world" if row["simulated"] else "real owners",
+            f"{row['pr_auc']:.3f}",
+            f"{row['roc_auc']:.3f}",
+            ", ".join(row["chains"]),
+        ]
+        for row in rows
+    ]
+    say_table(columns, cells, numbers=["PR-AUC", "ROC-AUC"])
+
+
+def describe_features(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Features to describe in full.", metavar="[NAME...]")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List every feature, or describe some in full."""
+    from dataclasses import asdict
+
+    from features.catalogue import CATALOGUE
+
+    by_name = {feature.name: feature for feature in CATALOGUE}
+    for name in names or ():
+        if name not in by_name:
+            raise InputError(
+                f"there is no feature {name[:60]!r}: `silkscreen features describe` lists them all"
+            )
+    chosen = [by_name[name] for name in names] if names else list(CATALOGUE)
+    if as_json:
+        say_json([asdict(feature) for feature in chosen])
+    elif names:
+        for feature in chosen:
+            say(f"{feature.name} ({feature.group}, {feature.unit}, of the {feature.level})")
+            say(f"  {feature.meaning}")
+            say(f"  computed by {'features/sql/' + feature.sql if feature.sql else 'tracing of value'}")
+    else:
+        for feature in chosen:
+            say(f"{feature.name:<44}{feature.group}")
+            say(f"  {feature.meaning}")
+
+
+def _describe_model(model: Any, current: Any) -> dict[str, Any]:
+    scores = model.card["metrics"]["scores"]["model"]
+    return {
+        "version": model.version,
+        "current": current is not None and model.version == current.version,
+        "simulated": model.population.simulated,
+        "chains": list(model.population.chains),
+        "pr_auc": scores["pr_auc"],
+        "roc_auc": scores["roc_auc"],
+    }
+
+
+def _say_scores(card: Any) -> None:
+    scores = card["metrics"]["scores"]
+    names = {"model": "model", "exposure_alone": "exposure alone", "activity_alone": "activity alone"}
+    columns = ["on owners never seen", "PR-AUC", "ROC-AUC", "recall at 1% FP"]
+    rows = [
+        [
+            name,
+            f"{scores[kind]['pr_auc']:.3f}",
+            f"{scores[kind]['roc_auc']:.3f}",
+            f"{scores[kind]['recall']:.1%}",
+        ]
+        for kind, name in names.items()
+        if kind in scores
+    ]
+    say_table(columns, rows, numbers=columns[1:])
+
+
+models.command("list")(list_all_models)
+features.command("describe")(describe_features)
