@@ -28,7 +28,7 @@ NOT_FOR = (
 )
 LIMITS = (
     "Labels are claims: some are wrong, and those found first are not a fair sample of those that exist.",
-    "Drug owners were taken as they looked before the first public word on them, and in no later state.",
+    "Drug owners were taken as they looked before the first public action against them, not after.",
     (
         "The bound on false alarms holds while licit owners stay as they were. The rate seen in the period "
         "after stands beside it; where the two differ, believe the second."

@@ -21,6 +21,8 @@ PARAMETERS: Mapping[str, Any] = {
     "min_data_in_leaf": 10,
     "lambda_l2": 2.0,
     "feature_fraction": 0.6,
+    # 63 bins rank as well as 255 on a few thousand rows, in half the time.
+    "max_bin": 63,
     # The same bytes on every run: one thread, fixed order of sums, fixed seeds.
     "deterministic": True,
     "force_row_wise": True,

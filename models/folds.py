@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -18,7 +18,7 @@ from features.frame import FeatureFrame
 FOLDS: Mapping[str, float] = {"train": 0.6, "valid": 0.2, "test": 0.2}
 """Shares by which an owner that could serve in several folds is dealt to one."""
 
-TARGET_COLUMNS = ("account", "owner", "drug", "category", "published_at")
+TARGET_COLUMNS = ("account", "owner", "drug", "category", "published_at", "acted_at")
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Owner:
     name: str
     drug: bool
     category: str
-    known_at: datetime
-    """The first public word on it."""
+    acted_at: datetime
+    """The first public action against it, or public word on it."""
 
     @property
     def licit(self) -> bool:
@@ -102,7 +102,7 @@ def split_rows(
 ) -> Folds:
     """Deal the labelled rows of the frames to three folds.
 
-    A row needs a target. Left out are seeded rows, rows of a drug owner after the first public word on it,
+    A row needs a target. Left out are seeded rows, rows of a drug owner after the first public action on it,
     rows of an entity in which accounts of several owners are mixed up, and owners said to be both drug and
     not. A label serves in training only if it was published before the validation moment, and in validation
     only if before the test moment: the model could have been made then. An owner that could serve in
@@ -171,7 +171,7 @@ def _check_targets(targets: pa.Table) -> pa.Table:
     """Return the targets by account: what comes out must not depend on the order in which they came in."""
     table = targets.select(list(TARGET_COLUMNS)).sort_by("account").combine_chunks()
     if any(table.column(name).null_count for name in TARGET_COLUMNS):
-        raise ValueError("a target needs account, owner, drug, category and published_at")
+        raise ValueError(f"a target needs {', '.join(TARGET_COLUMNS)}")
     if pc.count_distinct(table.column("account")).as_py() != table.num_rows:
         raise ValueError("an account must not have two targets")
     return table
@@ -180,18 +180,18 @@ def _check_targets(targets: pa.Table) -> pa.Table:
 def _read_owners(table: pa.Table) -> tuple[dict[str, Owner], frozenset[str]]:
     """Return the owners by name, ascending, and the names of those said to be both drug and not drug.
 
-    What was published first about an owner names its category.
+    The account that was published first names the category of its owner.
     """
     owners: dict[str, Owner] = {}
     mixed = set()
-    columns = (table.column(name).to_pylist() for name in TARGET_COLUMNS[1:])
-    for name, drug, category, known_at in zip(*columns, strict=True):
-        had = owners.get(name)
-        if had is not None and had.drug != drug:
+    order = table.sort_by([("published_at", "ascending"), ("account", "ascending")])
+    columns = (order.column(name).to_pylist() for name in ("owner", "drug", "category", "acted_at"))
+    for name, drug, category, acted_at in zip(*columns, strict=True):
+        had = owners.setdefault(name, Owner(name, drug, category, acted_at))
+        if had.drug != drug:
             mixed.add(name)
-        # Accounts ascend: of two words of one moment the lower account's stays.
-        if had is None or known_at < had.known_at:
-            owners[name] = Owner(name, drug, category, known_at)
+        if acted_at < had.acted_at:
+            owners[name] = replace(had, acted_at=acted_at)
     return dict(sorted(owners.items())), frozenset(mixed)
 
 
@@ -214,8 +214,8 @@ def _usable(
             left_out["seeded"] += 1
         elif name in mixed:
             left_out["owner_both_drug_and_not"] += 1
-        elif owners[name].drug and owners[name].known_at <= frame.as_of:
-            left_out["after_the_first_public_word"] += 1
+        elif owners[name].drug and owners[name].acted_at <= frame.as_of:
+            left_out["after_the_first_public_action"] += 1
         elif len(holders[int(frame.entities[row])]) > 1:
             left_out["entity_of_several_owners"] += 1
         else:

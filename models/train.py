@@ -46,8 +46,8 @@ def train_model(
 ) -> Model:
     """Train a model, save it under `out` as the current one, and return it as loaded from there.
 
-    `targets` has one row an account: account (CAIP-10), owner, drug, category, published_at. Which rows
-    serve for what is told at `split_rows`. The number of trees is chosen by cross-validation over the owners
+    `targets` has one row an account, as `datasets.splits` makes it. Which rows serve for what is told at
+    `split_rows`. The number of trees is chosen by cross-validation over the owners
     of the training fold, so that the validation fold has no part in the trees: the bound on false alarms
     needs owners that the trees never saw. `progress` is told (done, of) steps.
     Raises TooFewRows where a fold has too few drug owners or other owners; nothing is written then.

@@ -77,8 +77,10 @@ def _category(drug: bool, otherwise: str) -> str:
     return "drug_vendor" if drug else str(otherwise)
 
 
-def make_targets(rows: Sequence[tuple[str, str, bool, str, datetime]]) -> pa.Table:
-    """Return targets of (account, owner, drug, category, published_at)."""
+def make_targets(
+    rows: Sequence[tuple[str, str, bool, str, datetime]], acted_at: Sequence[datetime] | None = None
+) -> pa.Table:
+    """Return targets of (account, owner, drug, category, published_at); acted upon when published."""
     columns = [[row[place] for row in rows] for place in range(5)]
     return pa.table(
         {
@@ -87,6 +89,7 @@ def make_targets(rows: Sequence[tuple[str, str, bool, str, datetime]]) -> pa.Tab
             "drug": pa.array(columns[2], pa.bool_()),
             "category": pa.array(columns[3], pa.string()),
             "published_at": pa.array(columns[4], pa.timestamp("us")),
+            "acted_at": pa.array(columns[4] if acted_at is None else acted_at, pa.timestamp("us")),
         }
     )
 

@@ -22,13 +22,19 @@ def target(number: int, owner: str, day: float, *, drug: bool = False, category:
     return account(number), owner, drug, said, START + timedelta(days=day)
 
 
-def split(targets: list[Target], *, accounts: int = 40, seeded: dict[int, set[int]] | None = None) -> Folds:
+def split(
+    targets: list[Target],
+    *,
+    accounts: int = 40,
+    seeded: dict[int, set[int]] | None = None,
+    acted_at: list[datetime] | None = None,
+) -> Folds:
     """Split five frames of `accounts` accounts; `seeded` names, per frame, the accounts that are seeded."""
     frames = []
     for place, moment in enumerate(MOMENTS):
         marks = np.asarray([n in (seeded or {}).get(place, set()) for n in range(accounts)])
         frames.append(make_frame(moment, [account(n) for n in range(accounts)], seeded=marks, names=("x",)))
-    return split_rows(frames[:3], frames[3], frames[4], make_targets(targets))
+    return split_rows(frames[:3], frames[3], frames[4], make_targets(targets, acted_at))
 
 
 def names(rows: Rows) -> set[str]:
@@ -138,10 +144,10 @@ def test_drug_owners_serve_in_the_fold_whose_period_they_became_known_in() -> No
     assert folds.train.as_of == MOMENTS[:2]
     assert names(folds.valid) == {"in-validation"}
     assert names(folds.test) == {"in-test"}
-    assert folds.left_out["after_the_first_public_word"] > 0
+    assert folds.left_out["after_the_first_public_action"] > 0
 
 
-def test_the_first_word_on_an_owner_counts_for_all_of_its_accounts() -> None:
+def test_the_first_action_against_an_owner_counts_for_all_of_its_accounts() -> None:
     folds = split([target(0, "one", 120, drug=True), target(1, "one", 240, drug=True)])
     assert set(zip(folds.train.accounts, folds.train.as_of, strict=True)) == {
         (account(0), MOMENTS[0]),
@@ -150,6 +156,13 @@ def test_the_first_word_on_an_owner_counts_for_all_of_its_accounts() -> None:
     late = split([target(0, "one", 120, drug=True), target(1, "one", 260, drug=True)])
     assert set(late.train.accounts) == {account(0)}
     assert late.left_out["known_too_late_for_the_fold"] > 0
+
+
+def test_an_address_named_long_after_its_owner_was_listed_counts_from_the_listing() -> None:
+    found = split([target(0, "cartel", 240, drug=True)], acted_at=[START + timedelta(days=140)])
+    assert found.train.as_of == MOMENTS[:1]
+    never = split([target(0, "cartel", 240, drug=True)], acted_at=[START])
+    assert not never.train.owners
 
 
 def test_seeded_rows_are_left_out_and_unseeded_ones_of_the_same_account_kept() -> None:
