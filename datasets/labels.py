@@ -141,7 +141,7 @@ def label_rows(ledger: Ledger, *, published_before: datetime | None = None) -> p
         JOIN label_file ON label_file.label_file = label.label_file
         WHERE CASE WHEN $before::TIMESTAMP IS NULL THEN label.withdrawn_at IS NULL
                    ELSE label.published_at < $before::TIMESTAMP
-                        AND coalesce(label.withdrawn_at >= $before::TIMESTAMP, true) END
+                        AND coalesce(label.withdrawn_at > $before::TIMESTAMP, true) END
         ORDER BY chain.caip2, address.account, label_file.kind, label_file.source, label_file.sha256,
                  label.position, label.category
         """,

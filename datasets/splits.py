@@ -11,6 +11,7 @@ from datetime import datetime, time
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from datasets.labels import label_rows
 from datasets.store import Ledger
@@ -26,6 +27,8 @@ TARGET_SCHEMA = pa.schema(
         pa.field("acted_at", pa.timestamp("us"), nullable=False),  # first public action against the owner
     ]
 )
+
+_USED = ["caip10", "group", "category", "entity", "name", "source", "confidence", "published_at", "listed_at"]
 
 
 @dataclass(frozen=True)
@@ -62,25 +65,27 @@ def resolve_targets(ledger: Ledger, *, known_before: datetime | None) -> Targets
     """
     taxonomy = load_taxonomy()
     by_account: dict[str, list[dict[str, Any]]] = {}
-    for row in label_rows(ledger, published_before=known_before).to_pylist():
-        if row["may_train"] and row["published_at"] and taxonomy.by_id[row["category"]].target:
+    rows = label_rows(ledger, published_before=known_before)
+    usable = rows.filter(pc.and_(rows["may_train"], pc.is_valid(rows["published_at"]))).select(_USED)
+    for row in usable.to_pylist():
+        if taxonomy.by_id[row["category"]].target:
             by_account.setdefault(row["caip10"], []).append(row)
     owners = _merge_owners(by_account.values())
     targets, contradictions, outvoted = [], 0, 0
     for account in sorted(by_account):
-        rows = by_account[account]
-        best = max(row["confidence"] for row in rows)
-        deciding = sorted((row for row in rows if row["confidence"] == best), key=_order)
+        claims = by_account[account]
+        best = max(row["confidence"] for row in claims)
+        deciding = sorted((row for row in claims if row["confidence"] == best), key=_order)
         if len({_is_drug(row) for row in deciding}) > 1:
             contradictions += 1
             continue
         drug = _is_drug(deciding[0])
-        same = [row for row in rows if _is_drug(row) == drug]
-        outvoted += len(same) < len(rows)
+        same = [row for row in claims if _is_drug(row) == drug]
+        outvoted += len(same) < len(claims)
         targets.append(
             {
                 "account": account,
-                "owner": _owner(rows, owners, account),
+                "owner": _owner(claims, owners, account),
                 "drug": drug,
                 "category": deciding[0]["category"],
                 "published_at": min(row["published_at"] for row in same),

@@ -4,6 +4,7 @@ The data stand in `taxonomy.toml`; this file reads and checks them. INTERPOL's t
 Web and Virtual Assets Taxonomy (entities 0.3, abuses 0.1), GraphSense's those of its concepts and TagPacks.
 """
 
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -112,8 +113,30 @@ def category(category_id: str) -> Category:
     return found
 
 
+def render_table() -> str:
+    """Return the categories as the Markdown table of docs/labels.md."""
+    lines = [
+        "| Category | Group | Meaning | Service | Traced | Learnt from | INTERPOL | GraphSense |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for entry in load_taxonomy().categories:
+        read = ", ".join(f"`{term}`" for term in entry.graphsense)
+        graphsense = read or f"(nearest: `{entry.nearest}`)"
+        service = "" if entry.service == "none" else entry.service
+        flags = ["yes" if flag else "no" for flag in (entry.seeds, entry.target)]
+        lines.append(
+            f"| `{entry.id}` | {entry.group} | **{entry.name}.** {entry.definition} | {service} | {flags[0]} "
+            f"| {flags[1]} | `{entry.interpol}` | {graphsense} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
 def _tables(data: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     tables = data.get(name)
     if not isinstance(tables, list):
         raise ValueError(f"the taxonomy has no [[{name}]]")
     return tables
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render_table())
