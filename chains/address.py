@@ -172,6 +172,9 @@ def _from_caip10(word: str, chain: Chain | None) -> Account | None:
         if chain.family == "payments":
             return None
         raise AddressError(word, chain=chain.name, why=f"it is written as one of {caip2[:60]}")
+    if not colon and any(head.lower() == listed.name for listed in CHAINS):
+        named = find_chain(head)  # the form of payment links: bitcoin:bc1…
+        return Account(named, canonical_address(rest, named))
     if not colon:
         raise AddressError(word, why="write it as NAMESPACE:REFERENCE:ADDRESS, for example eip155:1:0x…")
     named = find_chain(caip2)

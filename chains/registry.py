@@ -190,6 +190,8 @@ def _unlisted_chain(caip2: str) -> Chain:
         if not re.fullmatch("[1-9][0-9]*", reference):
             raise UnknownChain(caip2, known=_COMMON)
         return Chain(caip2, caip2, "evm", decimals=18)
+    if namespace in _names() and not any(chain.caip2.startswith(namespace + ":") for chain in CHAINS):
+        raise UnknownChain(caip2, known=_COMMON)  # a chain's name where its namespace belongs
     if namespace == "payments":
         return Chain(caip2, caip2, "payments")
     if namespace == "tron":

@@ -161,8 +161,9 @@ def _csv_reader(
 
 
 def _first_line_schema(path: Path) -> pa.Schema:
-    with _text_stream(path) as stream:
-        line = stream.readline()
+    opener = gzip.open if path.name.lower().endswith(".gz") else open
+    with opener(path, "rb") as stream:
+        line = stream.readline(_BLOCK_BYTES)
     row = json.loads(line)
     if not isinstance(row, dict):
         raise FileError(path, why="is not JSON lines: each line must be one object")
