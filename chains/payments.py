@@ -59,9 +59,9 @@ def read_payments(
             path,
             why=f"payments do not say which outputs they spend on {chain.name}: use bitcoin-etl or aws-btc",
         )
+    schema = file_schema(path)
     if file_format(path) == "json":
         raise FileError(path, why="payments are read from CSV or Parquet")
-    schema = file_schema(path)
     mapping = mapping or default_mapping(schema.names)
     _check_columns(path, schema, mapping)
     reader = _PaymentReader(chain, mapping, listed)
