@@ -1,4 +1,5 @@
 -- Whom an entity deals with. One row per entity with a transfer before $as_of.
+-- A median is the smallest value that reaches the half.
 -- Squares for the Herfindahl index are of whole parts per billion, so that their sum is exact.
 WITH flows AS (
     SELECT
@@ -77,9 +78,7 @@ payer_ranks AS (
         pairs.first_seq,
         payer_fans.payees,
         first_seen.first_ago - pairs.first_ago AS payer_age,
-        min(pairs.first_seq) OVER (PARTITION BY pairs.payee) AS opening_seq,
-        row_number() OVER (PARTITION BY pairs.payee ORDER BY payer_fans.payees) AS place,
-        count(*) OVER (PARTITION BY pairs.payee) AS places
+        min(pairs.first_seq) OVER (PARTITION BY pairs.payee) AS opening_seq
     FROM pairs
     JOIN payer_fans ON payer_fans.entity = pairs.payer
     JOIN first_seen ON first_seen.entity = pairs.payer
@@ -94,7 +93,7 @@ payer_side AS (
         count(*) FILTER (WHERE first_ago <= 2592000) AS new,
         count(*) FILTER (WHERE payer_age < 604800) AS young,
         max(CASE WHEN first_seq = opening_seq THEN payees END) AS opener_payees,
-        min(CASE WHEN 2 * place >= places THEN payees END) AS payees_median
+        list_sort(list(payees))[(count(*) + 1) // 2] AS payees_median
     FROM payer_ranks
     GROUP BY entity
 ),
@@ -106,9 +105,7 @@ payee_ranks AS (
         pairs.last_ago,
         pairs.first_seq,
         payee_fans.payers,
-        first_seen.first_seq AS payee_first_seq,
-        row_number() OVER (PARTITION BY pairs.payer ORDER BY payee_fans.payers) AS place,
-        count(*) OVER (PARTITION BY pairs.payer) AS places
+        first_seen.first_seq AS payee_first_seq
     FROM pairs
     JOIN payee_fans ON payee_fans.entity = pairs.payee
     JOIN first_seen ON first_seen.entity = pairs.payee
@@ -121,7 +118,7 @@ payee_side AS (
         count(*) FILTER (WHERE last_ago <= 2592000) AS recent,
         count(*) FILTER (WHERE first_ago <= 2592000) AS new,
         count(*) FILTER (WHERE payee_first_seq >= first_seq) AS fresh,
-        min(CASE WHEN 2 * place >= places THEN payers END) AS payers_median
+        list_sort(list(payers))[(count(*) + 1) // 2] AS payers_median
     FROM payee_ranks
     GROUP BY entity
 ),

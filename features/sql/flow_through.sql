@@ -47,16 +47,23 @@ running AS (
 covered AS (
     SELECT
         *,
-        max(greatest(sent - received, 0)) OVER (
-            PARTITION BY entity ORDER BY seq, direction DESC ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-        ) AS unseen
+        coalesce(max(greatest(sent - received, 0)) OVER (
+            PARTITION BY entity ORDER BY seq, direction DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ), 0) AS unseen_before
     FROM running
 ),
 spending AS (
     SELECT
-        *,
-        sent - unseen AS spent,
-        received - coalesce(lag(sent - unseen) OVER (PARTITION BY entity ORDER BY seq, direction DESC), 0) AS held_before
+        entity,
+        direction,
+        amount,
+        moment,
+        receipt_before,
+        received,
+        sent,
+        greatest(unseen_before, sent - received) AS unseen,
+        sent - greatest(unseen_before, sent - received) AS spent,
+        received - (sent - amount - unseen_before) AS held_before
     FROM covered
 ),
 windows AS (

@@ -1,5 +1,6 @@
 -- At what hours and at what pace an entity moves. One row per entity with a transfer before $as_of.
--- Moments are counted backwards from $as_of in whole seconds; 1970-01-05 was a Monday.
+-- Moments are counted from $as_of in whole seconds; 1970-01-05 was a Monday.
+-- A quantile is the smallest value that reaches it.
 WITH flows AS (
     SELECT
         entity,
@@ -39,65 +40,57 @@ steps AS (
     SELECT
         entity,
         direction,
-        moment - lag(moment) OVER (PARTITION BY entity ORDER BY moment, seq, direction DESC) AS interval,
-        CASE
-            WHEN direction = 'in' THEN
-                moment - max(CASE WHEN direction = 'in' THEN moment END) OVER (
-                    PARTITION BY entity ORDER BY moment, seq, direction DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-                )
-            ELSE
-                moment - max(CASE WHEN direction = 'out' THEN moment END) OVER (
-                    PARTITION BY entity ORDER BY moment, seq, direction DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-                )
-        END AS same_side_interval,
+        moment - lag(moment) OVER (PARTITION BY entity ORDER BY moment, seq, direction DESC) AS wait,
+        moment - lag(moment) OVER (PARTITION BY entity, direction ORDER BY moment, seq) AS side_wait,
         CASE
             WHEN direction = 'in' THEN
                 min(CASE WHEN direction = 'out' THEN moment END) OVER (
-                    PARTITION BY entity ORDER BY moment, seq, direction DESC ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
+                    PARTITION BY entity ORDER BY moment, seq, direction DESC
+                    ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
                 ) - moment
         END AS dwell
     FROM flows
 ),
-waits AS (
-    SELECT entity, 'any' AS kind, interval AS seconds FROM steps WHERE interval IS NOT NULL
-    UNION ALL
-    SELECT entity, direction AS kind, same_side_interval AS seconds FROM steps WHERE same_side_interval IS NOT NULL
-    UNION ALL
-    SELECT entity, 'dwell' AS kind, dwell AS seconds FROM steps WHERE dwell IS NOT NULL
-),
-ranks AS (
-    SELECT
-        entity,
-        kind,
-        seconds,
-        row_number() OVER (PARTITION BY entity, kind ORDER BY seconds) AS place,
-        count(*) OVER (PARTITION BY entity, kind) AS places
-    FROM waits
-),
 pace AS (
     SELECT
         entity,
-        count(*) FILTER (WHERE kind = 'any') AS intervals,
-        CAST(sum(CASE WHEN kind = 'any' THEN seconds ELSE 0 END) AS DOUBLE) AS total,
-        CAST(sum(CASE WHEN kind = 'any' THEN seconds * seconds ELSE 0 END) AS DOUBLE) AS squares,
-        count(*) FILTER (WHERE kind = 'any' AND seconds < 60) AS within_minute,
-        count(*) FILTER (WHERE kind = 'dwell' AND seconds <= 3600) AS within_hour,
-        min(CASE WHEN kind = 'any' AND 2 * place >= places THEN seconds END) AS median,
-        min(CASE WHEN kind = 'any' AND 10 * place >= 9 * places THEN seconds END) AS p90,
-        min(CASE WHEN kind = 'in' AND 2 * place >= places THEN seconds END) AS receipt_median,
-        min(CASE WHEN kind = 'out' AND 2 * place >= places THEN seconds END) AS payment_median,
-        min(CASE WHEN kind = 'dwell' AND 2 * place >= places THEN seconds END) AS dwell_median
-    FROM ranks
+        count(wait) AS waits,
+        CAST(sum(wait) AS DOUBLE) AS total,
+        CAST(sum(wait * wait) AS DOUBLE) AS squares,
+        count(*) FILTER (WHERE wait < 60) AS within_minute,
+        count(*) FILTER (WHERE dwell <= 3600) AS within_hour
+    FROM steps
     GROUP BY entity
 ),
--- Standard deviation and mean of the intervals, both times their number.
+waits AS (
+    SELECT
+        entity,
+        list_sort(list(wait))[(count(*) + 1) // 2] AS p50,
+        list_sort(list(wait))[(9 * count(*) + 9) // 10] AS p90
+    FROM steps
+    WHERE wait IS NOT NULL
+    GROUP BY entity
+),
+side_waits AS (
+    SELECT entity, direction, list_sort(list(side_wait))[(count(*) + 1) // 2] AS p50
+    FROM steps
+    WHERE side_wait IS NOT NULL
+    GROUP BY entity, direction
+),
+dwells AS (
+    SELECT entity, list_sort(list(dwell))[(count(*) + 1) // 2] AS p50
+    FROM steps
+    WHERE dwell IS NOT NULL
+    GROUP BY entity
+),
+-- Standard deviation and mean of the waits, both times their number.
 spread AS (
     SELECT
         entity,
         total AS mean,
-        sqrt(greatest(intervals * squares - total * total, 0)) AS deviation
+        sqrt(greatest(waits * squares - total * total, 0)) AS deviation
     FROM pace
-    WHERE intervals >= 2
+    WHERE waits >= 2
 )
 SELECT
     clock.entity,
@@ -107,15 +100,18 @@ SELECT
     CAST(weekend AS DOUBLE) / clock.transfers AS weekend_share,
     clock.transfers * clock.transfers / transfer_squares AS hour_spread,
     clock.payments * clock.payments / nullif(payment_squares, 0) AS payment_hour_spread,
-    pace.median AS interval_median_seconds,
-    pace.p90 AS interval_p90_seconds,
-    pace.receipt_median AS receipt_interval_median_seconds,
-    pace.payment_median AS payment_interval_median_seconds,
+    waits.p50 AS interval_median_seconds,
+    waits.p90 AS interval_p90_seconds,
+    receipt_waits.p50 AS receipt_interval_median_seconds,
+    payment_waits.p50 AS payment_interval_median_seconds,
     (spread.deviation - spread.mean) / nullif(spread.deviation + spread.mean, 0) AS burstiness,
-    CAST(pace.within_minute AS DOUBLE) / pace.intervals AS within_minute_share,
-    pace.dwell_median AS dwell_median_seconds,
-    CAST(coalesce(pace.within_hour, 0) AS DOUBLE)
-        / nullif(clock.transfers - clock.payments, 0) AS paid_on_within_hour_share
+    CAST(pace.within_minute AS DOUBLE) / nullif(pace.waits, 0) AS within_minute_share,
+    dwells.p50 AS dwell_median_seconds,
+    CAST(pace.within_hour AS DOUBLE) / nullif(clock.transfers - clock.payments, 0) AS paid_on_within_hour_share
 FROM clock
-LEFT JOIN pace ON pace.entity = clock.entity
+JOIN pace ON pace.entity = clock.entity
+LEFT JOIN waits ON waits.entity = clock.entity
+LEFT JOIN side_waits AS receipt_waits ON receipt_waits.entity = clock.entity AND receipt_waits.direction = 'in'
+LEFT JOIN side_waits AS payment_waits ON payment_waits.entity = clock.entity AND payment_waits.direction = 'out'
+LEFT JOIN dwells ON dwells.entity = clock.entity
 LEFT JOIN spread ON spread.entity = clock.entity

@@ -207,6 +207,35 @@ def test_round_dollars_are_within_ten_cents() -> None:
     assert row["round_receipt_share"] == 0
 
 
+def test_spans_have_their_limits_on_the_right_side() -> None:
+    paid = [
+        one("2024-01-01 00:00:00", 9, 51, 1),
+        one("2024-01-01 00:00:00", 9, 52, 1),
+        one("2024-01-07 23:59:59", 51, 1, 1),  # seen for a second less than a week
+        one("2024-01-08 00:00:00", 52, 1, 1),
+        one("2024-01-30 23:59:59", 51, 2, 1),
+        one("2024-01-31 00:00:00", 52, 2, 1),  # 30 days before 1 March
+    ]
+    rows = values(work_tables(paid))
+    assert rows[1]["young_payer_share"] == 1 / 2
+    assert rows[2]["last_30_days_share"] == 1 / 2
+    assert rows[2]["new_payer_share_30d"] == 1
+
+
+def test_main_asset_is_the_most_used_then_the_first_used() -> None:
+    first = [one("2024-01-01 00:00", 9, 1, 100, asset=2), one("2024-01-02 00:00", 1, 9, 100, asset=1)]
+    row = row_of(first, 1)
+    assert row["kept_share"] == 1
+    assert row["address_sent_share"] == 0
+    assert row["largest_receipt_share"] == 1
+    assert row["top_payer_share"] == 1
+    row = row_of([*first, one("2024-01-03 00:00", 1, 9, 300, asset=1)], 1)
+    assert row["kept_share"] is None
+    assert row["address_sent_share"] == 1
+    assert row["largest_payment_share"] == 3 / 4
+    assert row["top_payer_share"] is None
+
+
 def test_peel_and_its_near_misses() -> None:
     paid = [
         Paid(utc("2024-01-01 00:00"), {31: 100}, {41: 10, 32: 90}),  # a tenth: a peel

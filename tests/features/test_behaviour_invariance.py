@@ -1,6 +1,7 @@
-"""What changes no behaviour feature (the future, the date, numbering, threads), and that Spark can read the files."""
+"""What changes no behaviour feature (the future, the date, numbering, threads), and that Spark can read it."""
 
 import random
+import re
 from collections import deque
 from datetime import UTC, timedelta
 from fractions import Fraction
@@ -148,6 +149,8 @@ def test_file_is_one_query_that_spark_can_take_too(name: str) -> None:
         assert foreign not in statements[0].upper()
     assert ":as_of" in statements[0]
     assert "$" not in statements[0]
+    indexes = re.findall(r"\[([^\]]*)\]", statements[0])  # Spark counts from 0, DuckDB from 1
+    assert all(index.endswith(" + -1") for index in indexes)
 
 
 @pytest.mark.parametrize("name", SQL_FILES)
