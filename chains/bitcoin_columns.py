@@ -24,11 +24,11 @@ def found_columns(layout: str, path: Path) -> frozenset[str]:
     Raises `ColumnError` where one is missing or holds something else. Of JSON lines the first tells the
     names; the types are found out while reading.
     """
+    schema = file_schema(path)
     if file_format(path) == "csv":
         raise FileError(
             path, why=f"the layout {layout} nests inputs in rows: give it as Parquet or JSON lines"
         )
-    schema = file_schema(path)
     for name in _REQUIRED:
         if name not in schema.names:
             have = ", ".join(shown(n, 40)[1:-1] for n in schema.names[:20])

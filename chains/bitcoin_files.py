@@ -194,7 +194,7 @@ class _Form:
         fault = ~((btc >= 0) & (btc * _BTC < _LARGEST_DOUBLE_SAT))
         btc = np.where(fault, 0.0, btc)
         sat = np.rint(btc * _BTC)
-        # The product of a large sum is rounded itself; the quotient tells whether this is the double of `sat`.
+        # The product of a large sum is rounded itself: the quotient tells if this is the double of `sat`.
         lossy: Mask = (sat / _BTC != btc) & (np.abs(btc * _BTC - sat) > _NOISE_SAT)
         return sat.astype(np.int64), none, fault, lossy
 

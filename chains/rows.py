@@ -6,6 +6,7 @@ cannot be read raises `FileError`, with the place where the file broke off where
 
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -125,9 +126,9 @@ def _why(path: Path, text: str) -> str:
         return "is not UTF-8 text"
     if "Empty CSV file" in text:
         return "is empty"
-    found = text.partition("CSV parse error: ")[2].partition(":")[0]
-    if found.startswith("Expected"):
-        return f"is truncated or damaged: a row has another number of columns ({found.lower()})"
+    found = re.search("Expected ([0-9]+) columns, got ([0-9]+)", text)
+    if found is not None:
+        return f"is truncated or damaged: a row has {found[2]} columns, the header {found[1]}"
     return "is truncated, damaged or not a CSV file"
 
 
