@@ -3,14 +3,16 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 
 from chains.address import Chain, find_chain
 from chains.ledger import LEG_SCHEMA, REJECT_SCHEMA, TRANSFER_SCHEMA, Asset, LegBatch
 from datasets.ingest import ImportResult, Source, ingest_batches
-from datasets.store import Ledger
+from datasets.store import CONFIG, Ledger, migrate
 
 BANK = find_chain("payments:bank")
 BITCOIN = find_chain("bitcoin")
@@ -43,6 +45,13 @@ class Bad:
     """A source row that could not become a transfer."""
 
     reason: str = "bad_amount"
+
+
+def memory_ledger() -> Ledger:
+    """Return an empty ledger that lives in memory only: the same code, without waiting for a disk."""
+    connection = duckdb.connect(config=CONFIG)
+    migrate(connection)
+    return Ledger(Path(":memory:"), connection, writable=True)
 
 
 def make_batches(rows: Sequence[Row | Bad], rows_per_batch: int = 1000) -> list[LegBatch]:

@@ -7,15 +7,15 @@ import pytest
 
 from chains.errors import ColumnError, FileError
 from datasets.prices import import_prices
-from datasets.store import Ledger, open_ledger
-from tests.datasets.batches import dump
+from datasets.store import Ledger
+from tests.datasets.batches import dump, memory_ledger
 
 TOKEN = "0xdAC17F958D2ee523a2206206994597C13D831ec7"
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with open_ledger(tmp_path / "ledger.duckdb", write=True) as opened:
+def ledger() -> Iterator[Ledger]:
+    with memory_ledger() as opened:
         yield opened
 
 
