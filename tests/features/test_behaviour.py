@@ -222,6 +222,18 @@ def test_spans_have_their_limits_on_the_right_side() -> None:
     assert rows[2]["new_payer_share_30d"] == 1
 
 
+def test_within_one_second_the_order_of_transfers_counts() -> None:
+    receipt, payment = one("2024-01-01 00:00", 9, 1, 100), one("2024-01-01 00:00", 1, 8, 100)
+    row = row_of([receipt, payment], 1)
+    assert row["dwell_median_seconds"] == 0
+    assert row["kept_share"] == 0
+    assert row["unseen_funds_share"] == 0
+    row = row_of([payment, receipt], 1)
+    assert row["dwell_median_seconds"] is None
+    assert row["kept_share"] == 1
+    assert row["unseen_funds_share"] == 1
+
+
 def test_main_asset_is_the_most_used_then_the_first_used() -> None:
     first = [one("2024-01-01 00:00", 9, 1, 100, asset=2), one("2024-01-02 00:00", 1, 9, 100, asset=1)]
     row = row_of(first, 1)

@@ -1,4 +1,4 @@
-"""What changes no behaviour feature (the future, the date, numbering, threads), and that Spark can read it."""
+"""What changes no behaviour feature (the future, the date, numbering, threads); Spark can read the files."""
 
 import random
 import re
