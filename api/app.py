@@ -4,8 +4,10 @@ import gc
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 from importlib.metadata import version
+from typing import Any
 
 import structlog
 from fastapi import FastAPI
@@ -18,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from api.access import KeyGate, utc_now
 from api.answers import shown_time, write_json
 from api.edge import BodyLimit, RequestEdge
+from api.examples import SHAPES
 from api.logs import write_logs
 from api.routes import addresses, health, screenings
 from api.serving import Serving
@@ -79,6 +82,7 @@ def create_app(settings: Settings) -> FastAPI:
             log.warning("not_ready", why=str(error))
         gc.freeze()  # what was loaded stays: the collector need not look at it at every round
         yield
+        gc.unfreeze()
         records.close()
 
     app = FastAPI(
@@ -90,6 +94,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         lifespan=lifespan,
     )
+    app.openapi = partial(describe_service, app)  # type: ignore[method-assign]
     app.state.serving = serving
     app.state.settings = settings
     for routes in (health.router, screenings.router, addresses.router):
@@ -101,6 +106,14 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(KeyGate, records=records, refuse=refuse)
     app.add_middleware(RequestEdge, refuse=refuse)  # the last one added is the outermost
     return app
+
+
+def describe_service(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document, with the examples whole: FastAPI would leave out what is null in them."""
+    document = FastAPI.openapi(app)
+    for name, shown in SHAPES.items():
+        document["components"]["schemas"][name]["examples"] = shown
+    return document
 
 
 def status_of(error: Exception) -> int:
@@ -158,9 +171,9 @@ def _message(error: Exception, status: int) -> str:
         return str(error)
     if isinstance(error, RequestValidationError):
         return _describe_shape(error)
-    if isinstance(error, HTTPException) and status not in MESSAGES:
+    if isinstance(error, HTTPException) and error.detail != HTTPStatus(status).phrase:
         return str(error.detail)
-    return MESSAGES.get(status, MESSAGES[500])
+    return MESSAGES.get(status, HTTPStatus(status).phrase)
 
 
 def _describe_shape(error: RequestValidationError) -> str:

@@ -79,7 +79,12 @@ _UNATTRIBUTED = {
             "share": 0.08,
             "text": "spent before the ledger saw it received",
         },
-        {"id": "still_held", "direction": "destination", "share": 0.02, "text": "still held by those it reached"},
+        {
+            "id": "still_held",
+            "direction": "destination",
+            "share": 0.02,
+            "text": "still held by those it reached",
+        },
     ],
 }
 
@@ -219,3 +224,13 @@ ERRORS: dict[int, dict[str, Any]] = {
         503, "snapshot_missing", "there is no snapshot under var/snapshots: run `silkscreen build` first"
     ),
 }
+
+SHAPES: dict[str, list[dict[str, Any]]] = {
+    "ScreeningRequest": REQUESTS,
+    "ScreeningAnswer": [SCREENING],
+    "AddressAnswer": [ADDRESS],
+    "ErrorAnswer": list(ERRORS.values()),
+    "Readiness": [READY],
+    "Health": [{"status": "ok"}],
+}
+"""The examples of each shape of `api/schemas.py`."""

@@ -1,20 +1,12 @@
 """The shapes of requests and answers, for checking what comes in and for OpenAPI.
 
 Answers are written from prepared dictionaries (`api/answers.py`), not through these models: a test checks
-that both say the same.
+that both say the same. Examples stand in `api/examples.py`.
 """
 
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
-from pydantic.config import JsonDict
-
-from api import examples
-
-
-def show(examples: list[dict[str, Any]]) -> JsonDict:
-    """Return the part of a schema that gives its examples."""
-    return {"examples": cast("list[JsonValue]", examples)}
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Shape(BaseModel):
@@ -34,8 +26,6 @@ Decider = Literal["sanction", "label", "rule", "model", "none"]
 class ScreeningRequest(Shape):
     """What to screen."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra=show(examples.REQUESTS))
-
     address: str = Field(
         min_length=1, max_length=300, description="a CAIP-10 id, or a bare address where it is unambiguous"
     )
@@ -49,8 +39,6 @@ class ScreeningRequest(Shape):
 
 class ErrorAnswer(Shape):
     """Every answer that is not 2xx has this one shape."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra=show([examples.ERRORS[404]]))
 
     timestamp: Time
     path: str
@@ -236,8 +224,6 @@ class RemarkShape(Shape):
 class ScreeningAnswer(Shape):
     """One screening. Nothing in it decides alone: see `notice`."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra=show([examples.SCREENING]))
-
     screening_id: str = Field(description="hash of snapshot, account and caller: ask twice, get the same")
     subject: Subject
     as_of: AsOf
@@ -295,8 +281,6 @@ class TransferShape(Shape):
 class AddressAnswer(Shape):
     """What is known of an address: facts, no level."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra=show([examples.ADDRESS]))
-
     subject: Subject
     as_of: AsOf
     coverage: Coverage
@@ -313,15 +297,11 @@ class AddressAnswer(Shape):
 class Health(Shape):
     """The process answers."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra=show([{"status": "ok"}]))
-
     status: Literal["ok"]
 
 
 class Readiness(Shape):
     """Whether screenings can be answered, and from what."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra=show([examples.READY]))
 
     ready: bool
     snapshot: str | None

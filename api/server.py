@@ -19,6 +19,7 @@ def bind_socket(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        listener.listen(1024)  # from here on callers wait in line instead of being turned away
     except OSError as error:
         listener.close()
         why = f"cannot listen on {host} port {port}: {error.strerror or error}; choose another with --port"

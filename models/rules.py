@@ -125,7 +125,7 @@ EXPOSURE_RULES: tuple[ExposureRule, ...] = (
         direct=True,
         min_share=0.10,
         min_usd=10.0,
-        text="{share} of what it {verb} {moved} directly {preposition} sanctioned owners (10% or more is MEDIUM)",
+        text="{share} of what it {verb} {moved} directly {preposition} sanctioned owners (10% is MEDIUM)",
     ),
 )
 
@@ -160,12 +160,20 @@ def judge_sanctions(matches: Iterable[Claim], taxonomy: Taxonomy, *, asked: str 
 
 
 def judge_labels(own: Iterable[Claim], of_entity: Iterable[Claim], taxonomy: Taxonomy) -> list[Finding]:
-    """Return what labels of the drug group say: SEVERE on the address itself, HIGH through its cluster."""
+    """Return what labels say: of drugs SEVERE on the address itself and HIGH through its cluster.
+
+    A label of another crime on the address itself is MEDIUM: it says nothing of drugs, but forbids LOW.
+    """
     found = []
     for label in own:
-        if group_of(label.category, taxonomy) == "drug" and label.confidence >= LABEL_CONFIDENCE:
-            text = f"labelled {category_name(label.category, taxonomy)} ({_who(label)}) by {label.source}"
+        group = group_of(label.category, taxonomy)
+        if group not in ("drug", "crime") or label.confidence < LABEL_CONFIDENCE:
+            continue
+        text = f"labelled {category_name(label.category, taxonomy)} ({_who(label)}) by {label.source}"
+        if group == "drug":
             found.append(Finding("drug_label", Level.SEVERE, "label", text))
+        else:
+            found.append(Finding("crime_label", Level.MEDIUM, "label", f"{text}: another crime than drugs"))
     for label in of_entity:
         if group_of(label.category, taxonomy) == "drug" and label.confidence >= LABEL_CONFIDENCE:
             named = f"{category_name(label.category, taxonomy)} ({_who(label)}) by {label.source}"

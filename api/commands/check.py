@@ -1,6 +1,7 @@
 """Is everything in place, and what has been read."""
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +112,9 @@ def _check_package(name: str, wanted: str) -> Check | None:
 
     try:
         found = version(name)
-        import_module(MODULES.get(name, name.replace("-", "_")))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what a package warns its own authors of
+            import_module(MODULES.get(name, name.replace("-", "_")))
     except PackageNotFoundError:
         return Check(name, "failed", f"is not installed: install {name}=={wanted}")
     except Exception as error:  # noqa: BLE001  (whatever a package's import raises is what is to be told)
