@@ -6,14 +6,11 @@ one that is given at the import its tags may neither be passed on nor learnt fro
 Format: GraphSense, TagPack schema; ActorPacks, which name actors and tag nothing, are refused by name.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from chains.address import Account
 from chains.errors import LabelError
@@ -27,12 +24,13 @@ from datasets.sources.claims import (
     read_time,
     shown,
 )
+from datasets.sources.plainyaml import read_plain
 from datasets.sources.tickers import place_account, refuse_nobody
 from datasets.taxonomy import Taxonomy, entity_key, load_taxonomy
 
 NOT_STATED = "not stated"
 _HEADER = ("title", "creator", "description", "tags")  # of the pack itself, never of a tag
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TRUE = ("true", "yes", "on")
 _CLAIM_FIELDS = (
     "label",
     "actor",
@@ -45,9 +43,6 @@ _CLAIM_FIELDS = (
     "lastmod",
     "is_cluster_definer",
 )
-_PLAIN = (str, bool, type(None), date, datetime)  # values of which no two kinds are equal to each other
-_SUSPECT = re.compile(rb"(?m)[\s\[{,:?-]\*|[\[{]|^[\s?:-]{100}")
-_DEEPEST = 50  # lists and mappings inside each other; a TagPack needs four
 _LARGEST = 200_000_000  # bytes: a pack is held in memory whole
 
 
@@ -77,11 +72,9 @@ def _load(path: Path) -> dict[str, Any]:
         size = path.stat().st_size
         if size > _LARGEST:
             raise LabelError(path, why=f"{size} bytes are too many for one TagPack: split it")
-        content = path.read_bytes()
-        _refuse_traps(path, content)
-        pack = yaml.load(content, Loader=_LOADER)  # noqa: S506  (CSafeLoader: plain data only)
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, OSError) as error:
-        raise LabelError(path, why=f"not readable as YAML ({shown(str(error), 200)})") from error
+        pack = read_plain(path.read_bytes())
+    except (ValueError, OSError) as error:
+        raise LabelError(path, why=f"not readable as a TagPack: {shown(error, 200)}") from error
     if not isinstance(pack, dict):
         raise LabelError(path, why="not a TagPack: the file must have fields at its top")
     if "actors" in pack and "tags" not in pack:
@@ -89,22 +82,6 @@ def _load(path: Path) -> dict[str, Any]:
     if not isinstance(pack.get("tags"), list):
         raise LabelError(path, why="not a TagPack: it has no list of tags")
     return pack
-
-
-def _refuse_traps(path: Path, content: bytes) -> None:
-    """Refuse what a parser does not survive: nesting deeper than its stack, aliases that multiply data."""
-    if not _SUSPECT.search(content):
-        return
-    depth = 0
-    for event in yaml.parse(content, Loader=_LOADER):
-        if isinstance(event, yaml.AliasEvent):
-            raise LabelError(path, why="it uses YAML aliases, which are not read: write the pack out")
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > _DEEPEST:
-            raise LabelError(path, why="not a TagPack: its fields are nested too deep")
 
 
 @dataclass(frozen=True)
@@ -150,7 +127,7 @@ class _Reader:
 
     def _claim(self, tag: Mapping[str, Any]) -> _Claim:
         key = tuple(map(tag.get, _CLAIM_FIELDS))
-        if not all(value.__class__ in _PLAIN for value in key):
+        if any(value.__class__ is list or value.__class__ is dict for value in key):
             return _read_claim(tag, self._taxonomy)
         found = self._claims.get(key)
         if found is None:
@@ -158,7 +135,7 @@ class _Reader:
         return found
 
     def _account(self, tag: Mapping[str, Any]) -> Account:
-        key = (_address(tag.get("address")), _one_line(tag.get("network") or tag.get("currency")))
+        key = (_one_line(tag.get("address")), _one_line(tag.get("network") or tag.get("currency")))
         found = self._accounts.get(key)
         if found is None:
             found = self._accounts[key] = _place(*key)
@@ -170,7 +147,7 @@ class _Reader:
 def _read_claim(tag: Mapping[str, Any], taxonomy: Taxonomy) -> _Claim:
     name = clean_text(tag.get("label"), "label")
     actor = clean_text(tag.get("actor"), "actor")
-    definer = tag.get("is_cluster_definer") is True
+    definer = _one_line(tag.get("is_cluster_definer")).lower() in _TRUE
     return _Claim(
         category=_category(tag, name, actor, taxonomy),
         entity=actor or (name if definer else ""),
@@ -192,11 +169,6 @@ def _place(text: str, word: str) -> Account | RefusedError:
         return refuse_nobody(place_account(text, word))
     except RefusedError as refused:
         return refused
-
-
-def _address(value: object) -> str:
-    # YAML reads 0x… without quotation marks as a number.
-    return f"0x{value:040x}" if isinstance(value, int) and value > 2**96 else _one_line(value)
 
 
 def _category(tag: Mapping[str, Any], name: str, actor: str, taxonomy: Taxonomy) -> str:
@@ -221,13 +193,10 @@ def _category(tag: Mapping[str, Any], name: str, actor: str, taxonomy: Taxonomy)
 
 def _confidence(level: object, taxonomy: Taxonomy) -> float:
     known = taxonomy.graphsense_confidence
-    if level is None:
-        return known["unknown"]
-    if isinstance(level, (int, float)) and not isinstance(level, bool) and 0 <= level <= 100:
-        return float(level) / 100
-    if not isinstance(level, str) or level.strip() not in known:
-        raise RefusedError("bad_confidence", f"{shown(level)} is no level of confidence of a TagPack")
-    return known[level.strip()]
+    word = _one_line(level) or "unknown"
+    if word not in known:
+        raise RefusedError("bad_confidence", f"{shown(word)} is no level of confidence of a TagPack")
+    return known[word]
 
 
 def _one_line(value: object) -> str:

@@ -154,6 +154,17 @@ def test_hex_without_quotation_marks_is_an_address_still(tmp_path: Path) -> None
     assert read_labels(write_pack(tmp_path, tags)).labels[0].account.address == evm(5)
 
 
+def test_words_of_yaml_stay_words(tmp_path: Path) -> None:
+    tags = f"- {{address: {bitcoin(1)}, label: no, actor: 012, source: ~}}\n"
+    (label,) = read_labels(write_pack(tmp_path, tags)).labels
+    assert (label.name, label.entity, label.reference) == ("no", "012", "")
+
+
+def test_an_actor_known_for_its_role_decides(tmp_path: Path) -> None:
+    tags = f"- {{address: {bitcoin(1)}, category: market, label: roots, actor: hydra_market}}\n"
+    assert read_labels(write_pack(tmp_path, tags)).labels[0].category == "darknet_market"
+
+
 def test_addresses_that_nobody_owns_are_addresses() -> None:
     from chains.address import candidate_accounts
 
@@ -166,10 +177,12 @@ def test_addresses_that_nobody_owns_are_addresses() -> None:
         ("actors:\n- id: somebody\n", "an ActorPack"),
         ("- a\n- b\n", "must have fields"),
         ("title: x\ntags: none\n", "no list of tags"),
-        ("title: [unclosed\n", "not readable as YAML"),
-        ("title: \x00\n", "not readable as YAML"),
-        ("", "must have fields"),
-        ("title: !!python/object/apply:os.getcwd []\ntags: []\n", "not readable as YAML"),
+        ("title: [unclosed\n", "not readable as a TagPack"),
+        ("title: \x00\n", "not readable as a TagPack"),
+        ("", "0 YAML documents"),
+        ("title: !!python/name:os.getcwd x\ntags: []\n", "YAML tag"),
+        ("a: 1\n---\nb: 2\n", "2 YAML documents"),
+        ("? [a]\n: b\n", "not a text"),
         ("a: &a [x]\ntags:\n- address: *a\n", "aliases"),
         ("title: x\ntags: []\n", "holds no label"),
     ],

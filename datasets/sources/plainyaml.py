@@ -1,0 +1,65 @@
+"""YAML as text, lists and mappings, and nothing else: what a file of labels needs of it.
+
+Every scalar stays the text that it is, or None. So `label: no` is not false, an address that starts with
+0x is not a number, and no tag makes an object. Aliases and deep nesting are refused: a few lines of them
+unfold to more than any memory or stack holds. Source: YAML 1.1, events as libyaml gives them.
+"""
+
+from typing import Any
+
+import yaml
+
+DEEPEST = 50
+"""Lists and mappings inside each other; a TagPack needs four."""
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_NULLS = frozenset(("", "~", "null", "Null", "NULL"))
+_PLAIN_TAGS = frozenset(
+    "tag:yaml.org,2002:" + name for name in ("str", "int", "float", "bool", "null", "timestamp")
+)
+
+
+def read_plain(content: bytes) -> Any:
+    """Return the one document of `content` as str, None, list and dict; ValueError says what it is not."""
+    root: list[Any] = []
+    inside: list[Any] = [root]  # the containers that are open, the innermost last
+    keys: list[str | None] = [None]  # the key that waits for its value, for each of them
+    try:
+        event: Any
+        for event in yaml.parse(content, Loader=_LOADER):
+            kind = event.__class__
+            if kind is yaml.ScalarEvent:
+                value: Any = None if event.implicit[0] and event.value in _NULLS else event.value
+                if event.tag is not None and event.tag not in _PLAIN_TAGS:
+                    raise ValueError(f"it makes use of the YAML tag {event.tag[:60]}")
+            elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
+                if len(inside) > DEEPEST:
+                    raise ValueError("its fields are nested too deep")
+                inside.append({} if kind is yaml.MappingStartEvent else [])
+                keys.append(None)
+                continue
+            elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
+                value = inside.pop()
+                keys.pop()
+            elif kind is yaml.AliasEvent:
+                raise ValueError("it uses YAML aliases, which are not read: write it out")
+            else:
+                continue
+            _put(inside[-1], keys, value)
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    if len(root) != 1:
+        raise ValueError(f"it holds {len(root)} YAML documents, it must be one")
+    return root[0]
+
+
+def _put(container: Any, keys: list[str | None], value: Any) -> None:
+    if container.__class__ is list:
+        container.append(value)
+    elif keys[-1] is not None:
+        container[keys[-1]] = value
+        keys[-1] = None
+    elif isinstance(value, str):
+        keys[-1] = value
+    else:
+        raise ValueError("a field's name is not a text")
