@@ -46,7 +46,8 @@ def test_a_column_of_addresses_is_read_as_each_alone(name: str) -> None:
     for text in texts:
         place = numbers.randrange(len(text))
         damaged.append(text[:place] + numbers.choice(BASE58) + text[place + 1 :])
-    column = [*texts, *damaged, " " + texts[0], texts[0].upper(), "", "é" * 34, "1" * 34]
+    longer = ["1" + text for text in texts] + [text[1:] for text in texts]
+    column = [*texts, *damaged, *longer, " " + texts[0], texts[0].upper(), "", "é" * 34, "1" * 34]
     expected = [one_at_a_time(text, chain) for text in column]
     found, broken = canonical_addresses(pa.array([*column, None]), chain)
     assert found.to_pylist() == [*expected, None]

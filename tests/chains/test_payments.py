@@ -170,6 +170,19 @@ def test_token_transfers_name_the_contract_and_spam_stays_unlisted(tmp_path: Pat
     assert all(asset.listed for asset in chosen.assets.values())
 
 
+def test_a_rejected_row_describes_no_asset(tmp_path: Path) -> None:
+    token, address = tron_address(9), tron_address(1)
+    rows = f"{address}x,{address},{token},18,FAKE\n{address},{address},{token},6,REAL\n"
+    path = write(tmp_path, "a,b,token,digits,name\n" + rows)
+    path.write_text(
+        path.read_text().replace("\n", ",2024-05-01,1\n").replace("name,2024-05-01,1", "name,t,v")
+    )
+    found = read(path, TRON, "time=t", "payer=a", "payee=b", "amount=v", "currency=token", "decimals=digits",
+                 "symbol=name")  # fmt: skip
+    assert [(asset.symbol, asset.decimals) for asset in found.assets.values()] == [("REAL", 6)]
+    assert legs_of(found, 0)[0][3] == 1_000_000
+
+
 def test_evm_payers_and_payees_are_checked(tmp_path: Path) -> None:
     good, shown = "0x" + "ab" * 20, "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
     rows = [
