@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 def bind_socket(host: str, port: int) -> socket.socket:
     """Return a socket bound to `host` and `port` (0: a free one). Raises InputError where that cannot be."""
     try:
+        # With its protocol named, asyncio answers without waiting for the acknowledgement of the last packet.
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:

@@ -74,11 +74,12 @@ def serve(
     Logs lines of JSON on standard error.
     """
     settings = read_settings(folder, host=host, port=port)
-    from api.app import create_app
     from api.server import bind_socket, run_server
 
-    app = create_app(settings)
     listener = bind_socket(settings.host, settings.port)
+    from api.app import create_app
+
+    app = create_app(settings)
     say(f"serving on http://{settings.host}:{listener.getsockname()[1]} (stop with Ctrl-C)")
     run_server(app, listener)
 

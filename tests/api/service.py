@@ -1,6 +1,5 @@
 """A real service on a free port of this machine, for one test."""
 
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from fastapi import FastAPI
 
 from api.access import utc_now
 from api.app import create_app
+from api.server import bind_socket
 from api.settings import Settings
 from datasets.records.keys import create_key
 from datasets.records.store import open_records
@@ -29,8 +29,7 @@ def serving(settings: Settings, app: FastAPI | None = None) -> Iterator[httpx.Cl
     """Give a client with a key of the running service."""
     key, _ = make_key(settings)
     app = app or create_app(settings)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+    with bind_socket("127.0.0.1", 0) as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
