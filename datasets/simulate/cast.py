@@ -79,14 +79,14 @@ class Cast:
 
 
 def make_cast(seed: int, dials: Dials, scale: float) -> Cast:
-    """Draw the owners of a world of `scale` × 120,000 transfers."""
+    """Draw the owners of a world of `scale` × 138,000 transfers."""
     rng = make_generator(seed, "cast")
     counts = [_count_owners(role.count, scale, service=role.service or role.count == 1) for role in ROLES]
     role = np.repeat(np.arange(len(ROLES)), counts)
     owners = len(role)
     start, end = _draw_lives(rng, role)
     shops = np.array([r.habit is not None for r in ROLES])[role]
-    size = np.where(shops, np.exp(rng.normal(-0.8, 0.7, owners)), 1.0)
+    size = np.where(shops, np.exp(rng.normal(-0.45, 0.6, owners)), 1.0)
     wallets = _Wallets()
     main, deposit, cold, aside = _open_wallets(rng, role, wallets)
     exchanges = np.flatnonzero(role == NUMBER["exchange"])
@@ -134,7 +134,7 @@ def _draw_lives(rng: np.random.Generator, role: Ints) -> tuple[Floats, Floats]:
     owners = len(role)
     habit = np.array([r.habit is not None or r.reuse == 1.0 for r in ROLES])[role]
     lasting = np.array([r.service or r.count == 1 or r.name == "person" for r in ROLES])[role]
-    start = np.where(habit & ~lasting, rng.random(owners) ** 1.6 * 240.0, 0.0)
+    start = np.where(habit & ~lasting, rng.random(owners) ** 2.0 * 210.0, 0.0)
     span = 60.0 + 330.0 * rng.beta(2.0, 1.4, owners)
     end = np.where(lasting, float(DAYS), np.minimum(start + span, float(DAYS)))
     return start, end
@@ -202,5 +202,6 @@ def _draw_habits(rng: np.random.Generator, role: Ints, dials: Dials) -> Mapping[
         own = pulled[role] + rng.normal(0.0, noise, len(role))
         drawn[name] = 1.0 / (1.0 + np.exp(-own)) if shares else np.exp(own)
     drawn["sigma"] = np.clip(drawn["sigma"], 0.3, 1.3)
+    drawn["menu"] = np.clip(np.round(drawn["menu"]), 1.0, 16.0)
     drawn["every"] = np.clip(drawn["every"], 3.0, 90.0)
     return drawn

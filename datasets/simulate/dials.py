@@ -11,9 +11,9 @@ class Dials:
     """
 
     # How alike the trades behave.
-    alike: float = 0.55
+    alike: float = 0.3
     """How far every habit is pulled to the mean of all trades: 0 as in the table of roles, 1 all the same."""
-    spread: float = 0.5
+    spread: float = 0.4
     """How much owners of one trade differ: standard deviation of the logarithm (or logit) of each habit."""
     covered: float = 0.3
     """Share of payers of a drug trade who are ordinary people without any other contact to drugs."""
@@ -27,10 +27,10 @@ class Dials:
     """Share of market orders that are paid back to the buyer."""
     market_other_goods: float = 0.35
     """Share of the sellers on darknet markets who sell no drugs."""
-    market_tourists: float = 0.12
+    market_tourists: float = 0.08
     """Share of ordinary owners (shops, agents, traders, freelancers) who sell coins to a market's customers
     or cash out of one now and then, and so receive from it without being in the drug trade."""
-    spill: float = 0.3
+    spill: float = 0.15
     """Share of a drug owner's payouts that go to honest traders, shops and people instead of the own network."""
 
     # How much is found out, when, and how well.
@@ -38,11 +38,11 @@ class Dials:
     """Share of drug owners against whom a case is closed within the year."""
     case_weight: float = 0.5
     """Power of an owner's turnover in the chance of a case: 0 all alike, 1 in proportion."""
-    closing_from: float = 70.0
+    closing_from: float = 50.0
     closing_to: float = 364.0
     closing_skew: float = 1.6
     """Cases close between these days, the later the more of them (1 = evenly)."""
-    network_pull: float = 0.5
+    network_pull: float = 0.6
     """How far the closing day of a member follows the day on which its network was first hit."""
     label_error: float = 0.02
     """Share of closed cases whose label is wrong."""
@@ -50,7 +50,7 @@ class Dials:
     """Day on which each exchange's wallets become publicly known."""
     seized: float = 0.4
     """Share of confirmed drug owners whose balance is swept after the case becomes public."""
-    stopped: float = 0.8
+    stopped: float = 0.6
     """Share of confirmed drug owners who stop trading when the case becomes public."""
     dusted: float = 0.5
     """Share of closed cases whose addresses get dust from strangers afterwards."""

@@ -7,13 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from chains.assets import SIMULATED_TOKEN
 from datasets.simulate.addresses import cut_hex
 from datasets.simulate.clock import START, Ints
 from datasets.simulate.tokens import TokenChain
 from datasets.simulate.utxo import UtxoChain
-
-TOKEN_CONTRACT = "0x5157000000000000000000000000000000078284"
-"""Contract of the simulated dollar token, six decimals."""
 
 TOKEN_MAPPING = (
     "time=time",
@@ -88,7 +86,7 @@ def write_tokens(path: Path, chain: TokenChain) -> None:
             "payer": accounts.take(pa.array(chain.payer)),
             "payee": accounts.take(pa.array(chain.payee)),
             "amount": pa.array(chain.amount),
-            "currency": _repeat(TOKEN_CONTRACT, rows),
+            "currency": _repeat(SIMULATED_TOKEN, rows),
             "reference": pa.array(["0x" + text for text in cut_hex(chain.hashes)]),
         }
     )

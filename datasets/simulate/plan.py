@@ -89,13 +89,18 @@ def pay_service(cast: Cast, service: Ints, chain: Ints, customer: Ints) -> tuple
     return cast.deposit[service, chain], customer
 
 
-def draw_tickets(rng: np.random.Generator, median: Floats, sigma: Floats, rounded: Floats) -> Floats:
+def draw_tickets(
+    rng: np.random.Generator, median: Floats, sigma: Floats, rounded: Floats, *, lists: Floats | None = None
+) -> Floats:
     """Draw amounts in US dollars, some of them at a round price.
 
-    A round price is a multiple of 5 below 100, of 10 below 500, of 50 above.
+    A round price is a multiple of 5 below 100, of 10 below 500, of 50 above. `lists` gives the deviation of
+    the price asked from the median, where that is from a price list.
     """
-    usd = np.maximum(median * np.exp(rng.normal(0.0, 1.0, len(median)) * sigma), 2.0)
+    deviation = rng.normal(0.0, 1.0, len(median))
+    at_price = rng.random(len(median)) < rounded
+    if lists is not None:
+        deviation = np.where(at_price, lists, deviation)
+    usd = np.maximum(median * np.exp(deviation * sigma), 2.0)
     step = np.where(usd < 100.0, 5.0, np.where(usd < 500.0, 10.0, 50.0))
-    return np.where(
-        rng.random(len(usd)) < rounded, np.maximum(np.round(usd / step), 1.0) * step, np.round(usd, 2)
-    )
+    return np.where(at_price, np.maximum(np.round(usd / step), 1.0) * step, np.round(usd, 2))

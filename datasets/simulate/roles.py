@@ -4,11 +4,10 @@ Every trade runs through the same code; what tells a drug shop from a remittance
 of its row and the owners whom it pays. docs/simulated-world.md gives the sources of the numbers.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
-
-from collections.abc import Mapping
 
 
 @dataclass(frozen=True)
@@ -26,11 +25,12 @@ class Habit:
     every: float = 14.0  # days between payouts
     payments: float = 2.0  # payments in one payout
     kept: float = 0.25  # share of the balance left by a payout
+    menu: float = 8.0  # prices on its list, where it asks for round ones
 
 
 @dataclass(frozen=True)
 class Role:
-    """One kind of owner. `count` is for a world of 120,000 transfers."""
+    """One kind of owner. `count` is for a world of 138,000 transfers."""
 
     name: str
     category: str  # of the taxonomy
@@ -48,178 +48,185 @@ class Role:
     service: bool = False
 
 
+_BOTH: Final = (0.25, 0.25, 0.5)
+
+
 def _mix(**weights: float) -> Mapping[str, float]:
     return MappingProxyType(dict(weights))
 
 
 ROLES: Final[tuple[Role, ...]] = (
     # The drug trade.
-    Role("darknet_market", "darknet_market", 3, drug=True, chains=(0.0, 0.0, 1.0), service=True, reuse=0.9),
+    Role(
+        "darknet_market",
+        "darknet_market",
+        3,
+        drug=True,
+        chains=(0.0, 0.0, 1.0),
+        funding="reserve",
+        service=True,
+        reuse=0.9,
+    ),
     Role(
         "drug_vendor",
         "drug_vendor",
-        170,
+        115,
         drug=True,
         chains=(0.7, 0.1, 0.2),
         cases=1.0,
-        habit=Habit(
-            per_day=0.12, ticket=110, sigma=0.8, rounded=0.35, every=30, payments=1.6, kept=0.2, evening=0.45
-        ),
-        mix=_mix(
-            exchange=0.42, exchanger=0.2, trader=0.14, treasury=0.08, mixer=0.06, person=0.06, merchant=0.04
-        ),
+        habit=Habit(0.16, 120, 0.7, 0.4, 0.55, 1.3, 0.2, 3.0, 11, 1.8, 0.12, 4),
+        mix=_mix(exchange=0.3, exchanger=0.3, treasury=0.16, trader=0.08, mixer=0.08, supplier=0.08),
     ),
     Role(
         "vendor_shop",
         "vendor_shop",
-        55,
+        40,
         drug=True,
-        chains=(0.6, 0.25, 0.15),
+        chains=(0.5, 0.25, 0.25),
         crowd="buyers",
         cases=1.1,
-        habit=Habit(0.2, 105, 0.8, 0.4, 0.52, 1.35, 0.25, 2.2, 26, 2.0, 0.25),
-        mix=_mix(exchange=0.34, exchanger=0.22, treasury=0.14, drop=0.1, mixer=0.06, hands=0.06, trader=0.08),
+        habit=Habit(0.24, 100, 0.6, 0.55, 0.6, 1.5, 0.2, 2.6, 11, 2.2, 0.15, 4),
+        mix=_mix(exchange=0.22, exchanger=0.26, treasury=0.2, drop=0.14, mixer=0.06, hands=0.12),
     ),
     Role(
         "social_network_shop",
         "social_network_shop",
-        150,
+        105,
         drug=True,
         crowd="buyers",
         cases=1.1,
-        habit=Habit(0.24, 70, 0.65, 0.55, 0.58, 1.5, 0.3, 2.8, 18, 2.2, 0.2),
-        mix=_mix(
-            exchange=0.22, exchanger=0.18, treasury=0.18, drop=0.16, hands=0.14, trader=0.08, person=0.04
-        ),
+        habit=Habit(0.3, 65, 0.5, 0.7, 0.7, 1.8, 0.25, 3.4, 9, 2.4, 0.12, 4),
+        mix=_mix(exchange=0.14, exchanger=0.2, treasury=0.24, drop=0.2, hands=0.18, trader=0.04),
     ),
     Role(
         "courier_payout",
         "courier_payout",
-        55,
+        36,
         drug=True,
+        chains=_BOTH,
         cases=0.9,
         funding="buy",
-        habit=Habit(per_day=0.0, every=51, payments=1.2, kept=0.5),
-        mix=_mix(exchange=0.6, treasury=0.2, exchanger=0.2),
+        habit=Habit(per_day=0.0, every=40, payments=1.2, kept=0.5),
+        mix=_mix(exchange=0.5, treasury=0.3, exchanger=0.2),
     ),
     Role(
         "precursor_supplier",
         "precursor_supplier",
-        45,
+        32,
         drug=True,
+        chains=_BOTH,
         crowd="traders",
         cases=0.9,
         reuse=0.7,
-        habit=Habit(0.05, 900, 0.9, 0.5, 0.35, 0.9, 0.2, 2.5, 44, 1.6, 0.3),
-        mix=_mix(exchange=0.6, trader=0.15, supplier=0.15, exchanger=0.1),
+        habit=Habit(0.06, 700, 0.8, 0.5, 0.35, 0.9, 0.2, 2.5, 30, 1.6, 0.25, 8),
+        mix=_mix(exchange=0.5, exchanger=0.2, supplier=0.2, trader=0.1),
     ),
     Role(
         "drug_treasury",
         "drug_treasury",
-        50,
+        36,
         drug=True,
+        chains=(0.1, 0.1, 0.8),
         cases=1.0,
-        habit=Habit(per_day=0.0, every=33, payments=2.4, kept=0.4),
-        mix=_mix(supplier=0.28, exchange=0.26, exchanger=0.2, hands=0.12, mixer=0.06, trader=0.08),
+        habit=Habit(per_day=0.0, every=22, payments=2.4, kept=0.35),
+        mix=_mix(supplier=0.3, exchange=0.18, exchanger=0.26, hands=0.16, mixer=0.06, trader=0.04),
     ),
     Role(
         "cash_out_exchanger",
         "cash_out_exchanger",
-        65,
+        44,
         drug=True,
+        chains=_BOTH,
         crowd="anyone",
         cases=1.0,
         reuse=0.6,
-        habit=Habit(0.2, 260, 0.95, 0.45, 0.46, 1.2, 0.35, 2.4, 12, 2.2, 0.25),
-        mix=_mix(exchange=0.44, person=0.34, trader=0.14, mixer=0.03, exchanger=0.05),
+        habit=Habit(0.18, 280, 0.9, 0.5, 0.52, 1.3, 0.3, 2.8, 9, 2.4, 0.15, 8),
+        mix=_mix(exchange=0.44, person=0.34, trader=0.1, mixer=0.05, exchanger=0.07),
     ),
-    Role("drop_account", "drop_account", 150, drug=True, chains=(0.3, 0.7, 0.0), cases=0.8, reuse=1.0),
+    Role("drop_account", "drop_account", 110, drug=True, chains=(0.3, 0.7, 0.0), cases=0.8, reuse=1.0),
     # Honest trades that look like it.
     Role(
         "remittance_agent",
         "organisation",
-        230,
+        150,
         crowd="migrants",
         cases=1.0,
-        habit=Habit(0.22, 95, 0.65, 0.55, 0.44, 1.15, 0.9, 3.2, 18, 2.4, 0.2),
+        habit=Habit(0.3, 95, 0.6, 0.6, 0.45, 1.2, 1.2, 3.6, 13, 2.4, 0.2, 6),
         mix=_mix(exchange=0.3, family=0.42, trader=0.2, person=0.08),
     ),
-    Role(
-        "family",
-        "person",
-        330,
-        chains=(0.3, 0.7, 0.0),
-        cases=0.75,
-        reuse=1.0,
-    ),
+    Role("family", "person", 220, chains=(0.3, 0.7, 0.0), cases=0.75, reuse=1.0),
     Role(
         "p2p_trader",
         "person",
-        180,
+        120,
+        chains=_BOTH,
         crowd="anyone",
         cases=1.0,
         reuse=0.6,
-        habit=Habit(0.2, 230, 0.95, 0.45, 0.44, 1.2, 0.4, 2.4, 14, 2.2, 0.25),
+        habit=Habit(0.24, 220, 0.95, 0.45, 0.44, 1.15, 0.4, 2.2, 12, 2.2, 0.25, 10),
         mix=_mix(exchange=0.46, person=0.36, trader=0.16, mixer=0.02),
     ),
     Role(
         "merchant",
         "merchant",
-        270,
+        180,
         crowd="anyone",
         cases=0.8,
         reuse=0.35,
-        habit=Habit(0.2, 55, 0.85, 0.35, 0.4, 1.15, 0.25, 2.2, 30, 1.9, 0.25),
-        mix=_mix(exchange=0.42, supplier=0.24, treasury=0.16, hands=0.06, trader=0.08, mixer=0.01),
+        habit=Habit(0.26, 50, 0.85, 0.35, 0.36, 1.1, 0.25, 2.0, 20, 1.9, 0.3, 9),
+        mix=_mix(exchange=0.4, supplier=0.26, treasury=0.18, hands=0.06, trader=0.08, mixer=0.02),
     ),
     Role(
         "wholesaler",
         "organisation",
-        70,
+        46,
+        chains=_BOTH,
         crowd="traders",
         cases=0.8,
         reuse=0.7,
-        habit=Habit(0.06, 800, 0.9, 0.5, 0.3, 0.8, 0.2, 2.5, 44, 1.6, 0.3),
+        habit=Habit(0.08, 650, 0.85, 0.5, 0.28, 0.75, 0.2, 2.5, 30, 1.6, 0.3, 9),
         mix=_mix(exchange=0.66, trader=0.1, supplier=0.2, hands=0.04),
     ),
     Role(
         "employer",
         "employer",
-        100,
+        66,
+        chains=(0.1, 0.1, 0.8),
         cases=0.7,
         funding="buy",
         reuse=0.7,
-        habit=Habit(per_day=0.0, every=40, payments=2.2, kept=0.4),
+        habit=Habit(per_day=0.0, every=30, payments=2.2, kept=0.4),
         mix=_mix(supplier=0.3, exchange=0.5, hands=0.12, trader=0.08),
     ),
     Role(
         "payroll_office",
         "employer",
-        60,
+        40,
+        chains=_BOTH,
         cases=0.8,
         funding="buy",
         reuse=0.7,
-        habit=Habit(per_day=0.0, every=56, payments=1.2, kept=0.5),
+        habit=Habit(per_day=0.0, every=50, payments=1.2, kept=0.5),
         mix=_mix(exchange=0.8, treasury=0.1, trader=0.1),
     ),
     Role(
         "charity",
         "charity",
-        65,
+        42,
         crowd="anyone",
         cases=0.8,
         reuse=0.9,
-        habit=Habit(0.18, 40, 0.95, 0.55, 0.42, 1.05, 0.4, 1.7, 44, 2.2, 0.3),
+        habit=Habit(0.24, 40, 0.95, 0.6, 0.42, 1.05, 0.4, 1.6, 30, 2.2, 0.3, 5),
         mix=_mix(exchange=0.45, person=0.25, family=0.15, merchant=0.15),
     ),
     Role(
         "freelancer",
         "person",
-        170,
+        110,
         chains=(0.5, 0.35, 0.15),
         crowd="employers",
         cases=0.7,
-        habit=Habit(0.1, 210, 0.8, 0.4, 0.42, 1.0, 0.4, 5.0, 33, 1.6, 0.25),
+        habit=Habit(0.12, 210, 0.8, 0.4, 0.4, 0.9, 0.5, 5.0, 22, 1.6, 0.3, 6),
         mix=_mix(exchange=0.55, trader=0.15, merchant=0.14, person=0.12, mixer=0.04),
     ),
     Role(
@@ -236,37 +243,35 @@ ROLES: Final[tuple[Role, ...]] = (
     Role(
         "fraud_seller",
         "fraud_shop",
-        90,
+        60,
         chains=(0.7, 0.1, 0.2),
         cases=0.9,
-        habit=Habit(
-            per_day=0.12, ticket=85, sigma=0.9, rounded=0.35, every=30, payments=1.6, kept=0.2, evening=0.45
-        ),
-        mix=_mix(exchange=0.45, trader=0.2, mixer=0.09, person=0.14, exchanger=0.06, merchant=0.06),
+        habit=Habit(0.14, 80, 0.9, 0.35, 0.42, 1.0, 0.25, 2.0, 22, 1.6, 0.25, 8),
+        mix=_mix(exchange=0.45, trader=0.22, mixer=0.12, person=0.14, merchant=0.07),
     ),
     Role(
         "scam",
         "scam",
-        140,
+        95,
         crowd="anyone",
         cases=1.0,
         reuse=0.4,
-        habit=Habit(0.17, 130, 1.1, 0.4, 0.44, 1.05, 0.3, 1.5, 18, 2.0, 0.15),
-        mix=_mix(exchange=0.45, trader=0.2, mixer=0.12, exchanger=0.1, person=0.13),
+        habit=Habit(0.22, 130, 1.1, 0.4, 0.42, 1.0, 0.3, 1.3, 12, 2.0, 0.15, 6),
+        mix=_mix(exchange=0.48, trader=0.22, mixer=0.13, exchanger=0.05, person=0.12),
     ),
     Role(
         "ransomware",
         "ransomware",
-        45,
+        36,
         chains=(0.85, 0.0, 0.15),
         crowd="employers",
         cases=0.9,
         reuse=0.1,
-        habit=Habit(0.04, 1500, 1.0, 0.4, 0.4, 0.9, 0.2, 1.1, 33, 2.0, 0.2),
-        mix=_mix(exchange=0.4, mixer=0.3, trader=0.2, exchanger=0.1),
+        habit=Habit(0.05, 1500, 1.0, 0.4, 0.4, 0.9, 0.2, 1.1, 25, 2.0, 0.2, 8),
+        mix=_mix(exchange=0.42, mixer=0.32, trader=0.2, exchanger=0.06),
     ),
     # People, and those who handle strangers' money.
-    Role("person", "person", 4300, chains=(0.5, 0.32, 0.18), funding="buy", cases=0.05),
+    Role("person", "person", 3000, chains=(0.5, 0.32, 0.18), funding="buy", cases=0.16),
     Role("exchange", "exchange", 5, chains=(0.0, 0.0, 1.0), funding="reserve", service=True, reuse=1.0),
     Role(
         "payment_processor",
@@ -288,6 +293,6 @@ NUMBER: Final[Mapping[str, int]] = MappingProxyType({role.name: i for i, role in
 """Place of each role in the table."""
 
 HIRED: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
-    {"courier_payout": (4.0, 150.0), "payroll_office": (4.0, 190.0), "employer": (5.0, 420.0)}
+    {"courier_payout": (3.0, 150.0), "payroll_office": (3.0, 190.0), "employer": (4.0, 420.0)}
 )
 """Those who pay wages: mean number of hands, median wage in US dollars."""

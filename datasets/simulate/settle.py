@@ -16,6 +16,10 @@ TOKEN_UNIT = 1_000_000
 _FEE_SAT = 9_000  # set aside for each payment on the UTXO chain, more than nearly all of them cost
 _SMALLEST = (5_000, 100_000)  # raw units below which nobody pays a share of a balance
 _WEEK = 7 * DAY
+LATEST_SWEEP = 2 * DAY
+"""Seconds within which a service sweeps a deposit that it does not leave until the customer's next one."""
+_LATEST = 60 * DAY  # after which even those that were left have been swept
+_ONE_DEPOSIT_EACH = ("darknet_market", "payment_processor")  # nothing to wait for at their deposit accounts
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def _to_raw(rng: np.random.Generator, plan: Plan, chain: Ints, prices: Floats) -
 def _draw_chunks(rng: np.random.Generator, cast: Cast, prices: Floats) -> Ints:
     """Draw how much each wallet buys at a time: round sums of dollars on the token chain."""
     hires = np.isin(cast.role, [NUMBER[name] for name in HIRED])[cast.wallet_owner]
-    usd = np.where(hires, 1_600.0, 230.0) * np.exp(rng.normal(0.0, 0.6, len(cast.wallet_owner)))
+    usd = np.where(hires, 1_600.0, 340.0) * np.exp(rng.normal(0.0, 0.6, len(cast.wallet_owner)))
     coins = usd / prices[0] * COIN_UNIT
     tokens = np.maximum(np.round(usd / 10.0), 1.0) * 10.0 * TOKEN_UNIT
     return np.where(cast.wallet_chain == UTXO, coins, tokens).astype(np.int64)
@@ -157,7 +161,9 @@ def _fund_services(rng: np.random.Generator, cast: Cast, moved: Payments, prices
             wallet = int(cast.main[owner, chain])
             if owner in exchanges or wallet < 0 or ROLES[cast.role[owner]].name in {"mining_pool", "issuer"}:
                 continue
-            need = -_lowest(moved, wallet) + 3_000 * unit[chain]
+            once = ROLES[cast.role[owner]].name in _ONE_DEPOSIT_EACH
+            late = (LATEST_SWEEP if once else _LATEST) if chain == TOKEN else DAY
+            need = -_lowest(moved, wallet, late) + 500 * unit[chain]
             lender = int(cast.main[exchanges[owner % len(exchanges)], chain])
             parts.append(_one(3600 + 60 * (owner % 50), lender, wallet, need * 21 // 20))
     moved = _sort(parts)
@@ -166,26 +172,35 @@ def _fund_services(rng: np.random.Generator, cast: Cast, moved: Payments, prices
     for chain in (UTXO, TOKEN):
         for owner in exchanges:
             hot, cold = int(cast.main[owner, chain]), int(cast.cold[owner, chain])
-            refills, given = _manage_reserve(rng, moved, hot, cold, 15_000 * unit[chain])
+            refills, given = _manage_reserve(
+                rng, moved, hot, cold, 15_000 * unit[chain], on_token=chain == TOKEN
+            )
             parts.append(refills)
             grants.append((cold, given))
     return Settled(_sort(parts), tuple(grants))
 
 
-def _lowest(moved: Payments, wallet: int) -> int:
-    """Return the lowest sum, from 0 or below, that payments leave in a wallet that starts empty."""
+def _lowest(moved: Payments, wallet: int, late: int) -> int:
+    """Return the lowest sum, from 0 or below, in a wallet that starts empty and gets its deposits so late."""
     rows = (moved.payer == wallet) | (moved.payee == wallet)
+    delay = np.where((moved.tag[rows] >= 0) & (moved.payee[rows] == wallet), late, 0)
+    order = np.argsort(moved.time[rows] + delay, kind="stable")
+    rows = np.flatnonzero(rows)[order]
     sums = np.cumsum(np.where(moved.payee[rows] == wallet, moved.amount[rows], -moved.amount[rows]))
     return int(min(0, sums.min())) if len(sums) else 0
 
 
 def _manage_reserve(
-    rng: np.random.Generator, moved: Payments, hot: int, cold: int, buffer: int
+    rng: np.random.Generator, moved: Payments, hot: int, cold: int, buffer: int, *, on_token: bool
 ) -> tuple[Payments, int]:
     """Plan the weekly transfers between a hot and a cold wallet, and return what the cold one must start with."""
     rows = (moved.payer == hot) | (moved.payee == hot)
-    time = moved.time[rows]
-    delta = np.where(moved.payee[rows] == hot, moved.amount[rows], -moved.amount[rows])
+    # Deposits on the token chain reach the main wallet with the sweep: counted late, they cannot be missed.
+    late = (moved.tag[rows] >= 0) & (moved.payee[rows] == hot) & on_token
+    time = moved.time[rows] + np.where(late, _LATEST, 0)
+    order = np.argsort(time, kind="stable")
+    time = time[order]
+    delta = np.where(moved.payee[rows] == hot, moved.amount[rows], -moved.amount[rows])[order]
     held, stored, least = 0, 0, 0
     parts: list[Payments] = []
     for week in range(-(-END // _WEEK)):

@@ -7,10 +7,12 @@ from numpy.typing import NDArray
 
 from datasets.simulate.addresses import draw_programs, encode_accounts
 from datasets.simulate.cast import TOKEN, Cast
-from datasets.simulate.clock import END, Ints, draw_delays, make_generator
-from datasets.simulate.settle import Settled
+from datasets.simulate.clock import DAY, END, Ints, draw_delays, make_generator
+from datasets.simulate.settle import LATEST_SWEEP, Settled
 
 _GRANT_SECOND = 5
+_SWEPT = 0.55  # share of deposits that are swept at once
+_PATIENCE = 21 * DAY  # the longest wait for the next
 
 
 @dataclass(frozen=True)
@@ -40,19 +42,17 @@ def build_transfers(seed: int, cast: Cast, settled: Settled) -> TokenChain:
     unique, place = np.unique(keys[tagged], return_inverse=True)
     payee = payments.payee.copy()
     payee[tagged] = wallets + place
-    # Each deposit is swept on its own, mostly within hours, to the service's main wallet.
-    swept = payments.time[tagged] + draw_delays(rng, 3.0, 1.0, int(tagged.sum()))
-    late = swept < END
+    sweeps = _sweep(
+        rng, payments.time[tagged], payee[tagged], payments.payee[tagged], payments.amount[tagged]
+    )
     issuer = int(cast.main[cast.of("issuer")[0], TOKEN])
     grants = [(wallet, value) for wallet, value in settled.grants if cast.wallet_chain[wallet] == TOKEN]
     granted = np.array([wallet for wallet, _ in grants], dtype=np.int64)
-    time = np.concatenate([_GRANT_SECOND + np.arange(len(grants)), payments.time, swept[late]])
-    payers = np.concatenate([np.full(len(grants), issuer), payments.payer, payee[tagged][late]])
-    payees = np.concatenate([granted, payee, payments.payee[tagged][late]])
+    time = np.concatenate([_GRANT_SECOND + np.arange(len(grants)), payments.time, sweeps.time])
+    payers = np.concatenate([np.full(len(grants), issuer), payments.payer, sweeps.payer])
+    payees = np.concatenate([granted, payee, sweeps.payee])
     values = [-(-value // 1_000_000) * 1_000_000 for _, value in grants]
-    amount = np.concatenate(
-        [np.array(values, dtype=np.int64), payments.amount, payments.amount[tagged][late]]
-    )
+    amount = np.concatenate([np.array(values, dtype=np.int64), payments.amount, sweeps.amount])
     order = np.argsort(time, kind="stable")
     known = np.unique(np.concatenate([payers, payees]))
     programs = draw_programs(rng, len(known))
@@ -70,3 +70,27 @@ def build_transfers(seed: int, cast: Cast, settled: Settled) -> TokenChain:
         ),
         hashes=np.frombuffer(rng.bytes(32 * len(order)), dtype=np.uint8).reshape(len(order), 32),
     )
+
+
+@dataclass(frozen=True)
+class _Sweeps:
+    time: Ints
+    payer: Ints
+    payee: Ints
+    amount: Ints
+
+
+def _sweep(rng: np.random.Generator, time: Ints, account: Ints, service: Ints, amount: Ints) -> _Sweeps:
+    """Sweep deposit accounts to their service's main wallet, mostly within hours.
+
+    A service leaves some deposits until the customer's next one comes, but none for long.
+    """
+    order = np.lexsort((time, account))
+    time, account, service, amount = time[order], account[order], service[order], amount[order]
+    last = np.append((account[1:] != account[:-1]) | (time[1:] - time[:-1] > _PATIENCE), True)[: len(time)]
+    swept = np.flatnonzero(last | (rng.random(len(time)) < _SWEPT))
+    whole = np.concatenate([[0], np.cumsum(amount)])
+    sums = np.diff(whole[np.concatenate([[0], swept + 1])])
+    when = time[swept] + np.minimum(draw_delays(rng, 3.0, 1.0, len(swept)), LATEST_SWEEP // 2)
+    good = when < END
+    return _Sweeps(when[good], account[swept][good], service[swept][good], sums[good])

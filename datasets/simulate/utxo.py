@@ -132,7 +132,11 @@ def build_chain(
     payments = settled.payments.take(cast.wallet_chain[settled.payments.payer] == UTXO)
     grants = [(wallet, value) for wallet, value in settled.grants if cast.wallet_chain[wallet] == UTXO]
     blocks = len(grants) + -(-END // block_seconds)
-    time = (np.arange(blocks) - len(grants) + 1) * block_seconds - rng.integers(0, block_seconds // 3, blocks) - 1
+    time = (
+        (np.arange(blocks) - len(grants) + 1) * block_seconds
+        - rng.integers(0, block_seconds // 3, blocks)
+        - 1
+    )
     time[: len(grants)] = (np.arange(len(grants)) - len(grants)) * _GRANT_SECONDS
     rates = (
         (6 + 10 * rng.random(blocks) ** 2 + 8 * np.sin(np.arange(blocks) / 37.0) ** 2)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from chains.assets import SIMULATED_TOKEN
 from datasets.simulate.agents.markets import trade_on_markets
 from datasets.simulate.agents.people import gamble, join_coins, live, pay_wages
 from datasets.simulate.agents.services import pay_miners, process_payments, react_to_cases, sweep_deposits
@@ -15,7 +16,7 @@ from datasets.simulate.cases import Cases, close_cases
 from datasets.simulate.cast import Cast, make_cast
 from datasets.simulate.clock import DAY
 from datasets.simulate.dials import Dials
-from datasets.simulate.files import TOKEN_CONTRACT, TOKEN_MAPPING, write_tokens, write_utxo
+from datasets.simulate.files import TOKEN_MAPPING, write_tokens, write_utxo
 from datasets.simulate.labels import list_receipts, write_labels, write_truth
 from datasets.simulate.plan import Plan, join_plans
 from datasets.simulate.prices import make_prices, write_prices
@@ -24,7 +25,7 @@ from datasets.simulate.settle import settle_plan
 from datasets.simulate.tokens import build_transfers
 from datasets.simulate.utxo import build_chain
 
-FULL = 120_000
+FULL = 138_000
 """Transfers of the world that the table of roles is written for."""
 
 _STEPS = 8
@@ -47,14 +48,14 @@ class World:
     counts: dict[str, int]
     utxo_chain: str = "simulated-utxo"
     token_chain: str = "simulated-token"  # noqa: S105  (the name of a chain)
-    token_contract: str = TOKEN_CONTRACT
+    token_contract: str = SIMULATED_TOKEN
 
 
 def simulate_world(
     out: Path,
     *,
     seed: int,
-    transfers: int = FULL,
+    transfers: int = 120_000,
     dials: Dials | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> World:
@@ -107,7 +108,7 @@ def simulate_world(
         "dials": asdict(dials),
         "counts": counts,
         "owners_by_role": {role.name: int((cast.role == i).sum()) for i, role in enumerate(ROLES)},
-        "token": {"contract": TOKEN_CONTRACT, "mapping": TOKEN_MAPPING},
+        "token": {"contract": SIMULATED_TOKEN, "mapping": TOKEN_MAPPING},
         "note": "Invented. No address, owner or payment of this world exists anywhere else.",
     }
     text = json.dumps(description, indent=1, sort_keys=True)
@@ -135,7 +136,7 @@ def _plan_year(
         *collect_receipts(seed, dials, cast),
         *pay_out(seed, dials, cast),
         *pay_wages(seed, cast),
-        *live(seed, cast, int(transfers * 0.04)),
+        *live(seed, cast, int(transfers * 0.025)),
         *gamble(seed, cast),
         *trade_on_markets(seed, dials, cast),
         *process_payments(seed, cast),

@@ -25,7 +25,7 @@ def pay_wages(seed: int, cast: Cast) -> list[Plan]:
         for chain in (UTXO, TOKEN):
             payers = cast.on(chain, name)
             people = cast.on(chain, "person")
-            hired = 2 + rng.poisson(hands * np.clip(cast.size[payers], 0.3, 2.5))
+            hired = 2 + rng.poisson(hands * np.clip(cast.size[payers], 0.3, 2.0))
             every = rng.choice(np.array(_INTERVALS), size=len(payers), p=np.array(_INTERVAL_CHANCES[name]))
             pay = wage * np.exp(rng.normal(0.0, 0.45, len(payers))) * (every / 7.0) ** 0.5
             rounds = np.maximum(((cast.end[payers] - cast.start[payers]) / every).astype(np.int64), 1)

@@ -27,14 +27,14 @@ def sweep_deposits(seed: int, cast: Cast, every: int) -> list[Plan]:
 
 
 def pay_miners(seed: int, cast: Cast) -> list[Plan]:
-    """Plan the pool's payouts to its miners, twice a week."""
+    """Plan the pool's payouts to its miners, once a week."""
     rng = make_generator(seed, "miners")
     miners = cast.of("miner")
-    times = np.arange(3.0 * DAY, DAYS * DAY, 3.5 * DAY).astype(np.int64)
+    times = np.arange(3.0 * DAY, DAYS * DAY, 7.0 * DAY).astype(np.int64)
     part = rng.dirichlet(np.full(len(miners), 1.5))
     owner = np.tile(miners, len(times))
     pool = np.full(len(owner), cast.main[cast.of("mining_pool")[0], UTXO])
-    usd = np.tile(part, len(times)) * 9_000.0 * rng.uniform(0.8, 1.2, len(owner))
+    usd = np.tile(part, len(times)) * 18_000.0 * rng.uniform(0.8, 1.2, len(owner))
     return [make_plan(np.repeat(times, len(miners)), pool, cast.main[owner, UTXO], usd=usd)]
 
 

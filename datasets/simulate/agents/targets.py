@@ -25,18 +25,23 @@ def pick_usual(rng: np.random.Generator, owners: Ints, pool: Ints) -> Ints:
     return pool[(owners * 2_654_435_761 + nth * 40_503_001) % len(pool)]
 
 
-def pick_member(rng: np.random.Generator, cast: Cast, owners: Ints, chain: int, *roles: str) -> Ints:
-    """Pick for each owner a member of its own group with one of these roles on `chain`; −1 where none is."""
+def pick_member(
+    rng: np.random.Generator, cast: Cast, owners: Ints, chain: int, *roles: str, turn: Ints | None = None
+) -> Ints:
+    """Pick for each owner a member of its own group with one of these roles on `chain`; −1 where none is.
+
+    With `turn`, members take turns instead of being drawn.
+    """
     members = cast.on(chain, *roles)
-    order = np.argsort(cast.group[members], kind="stable")
-    members = members[order]
-    groups = cast.group[members]
-    first = np.searchsorted(groups, cast.group[owners], side="left")
-    last = np.searchsorted(groups, cast.group[owners], side="right")
-    place = first + (rng.random(len(owners)) * (last - first)).astype(np.int64)
-    found = (last > first) & (cast.group[owners] >= 0)
     if not len(members):
         return np.full(len(owners), -1)
+    members = members[np.argsort(cast.group[members], kind="stable")]
+    groups = cast.group[members]
+    first = np.searchsorted(groups, cast.group[owners], side="left")
+    many = np.searchsorted(groups, cast.group[owners], side="right") - first
+    drawn = (rng.random(len(owners)) * many).astype(np.int64)
+    place = first + (drawn if turn is None else turn % np.maximum(many, 1))
+    found = (many > 0) & (cast.group[owners] >= 0)
     return np.where(found, members[np.minimum(place, len(members) - 1)], -1)
 
 

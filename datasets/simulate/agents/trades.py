@@ -17,12 +17,15 @@ from datasets.simulate.dials import Dials
 from datasets.simulate.plan import Plan, draw_tickets, make_plan
 from datasets.simulate.roles import ROLES
 
+_LONGEST_LIST = 16
+_TURN = 35 * DAY  # how long a network uses one drop account before the next takes its turn
 _HONEST_TARGETS = ("trader", "exchange", "merchant", "person", "family")
 
 
 def collect_receipts(seed: int, dials: Dials, cast: Cast) -> list[Plan]:
     """Plan what the crowds pay: each trade has its own circle of payers, some of whom come back."""
     rng = make_generator(seed, "receipts")
+    prices = rng.normal(0.0, 1.0, (cast.owners, _LONGEST_LIST))
     plans: list[Plan] = []
     for role in (r for r in ROLES if r.crowd):
         for chain in (UTXO, TOKEN):
@@ -35,18 +38,24 @@ def collect_receipts(seed: int, dials: Dials, cast: Cast) -> list[Plan]:
             counts = np.minimum(rng.poisson(np.clip(rate * span, 1.0, 260.0)), 260)
             rows = np.repeat(owners, counts)
             payers = _draw_payers(rng, dials, cast, role.crowd, chain, owners, counts)
+            nth = (cast.habit["menu"][rows] * rng.random(len(rows)) ** 1.6).astype(np.int64)
             usd = draw_tickets(
-                rng, cast.habit["ticket"][rows], cast.habit["sigma"][rows], cast.habit["rounded"][rows]
+                rng,
+                cast.habit["ticket"][rows],
+                cast.habit["sigma"][rows],
+                cast.habit["rounded"][rows],
+                lists=prices[rows, np.minimum(nth, _LONGEST_LIST - 1)],
             )
+            time = draw_owner_times(rng, cast, rows)
             payees = cast.main[rows, chain]
             if role.name in {"social_network_shop", "vendor_shop", "remittance_agent"}:
                 helper = "family" if role.name == "remittance_agent" else "drop_account"
-                direct = pick_member(rng, cast, rows, chain, helper)
+                direct = pick_member(
+                    rng, cast, rows, chain, helper, turn=time // _TURN if helper == "drop_account" else None
+                )
                 moved = (direct >= 0) & (rng.random(len(rows)) < dials.dispersed)
                 payees = np.where(moved, cast.main[direct, chain], payees)
-            plans.append(
-                make_plan(draw_owner_times(rng, cast, rows), cast.main[payers, chain], payees, usd=usd)
-            )
+            plans.append(make_plan(time, cast.main[payers, chain], payees, usd=usd))
     return plans
 
 
@@ -208,8 +217,3 @@ def _mix_out(rng: np.random.Generator, cast: Cast, owners: Ints, time: Ints, mar
         tag=owners + cast.owners,
     )
     return [out, sold]
-
-
-def days(value: float) -> int:
-    """Return days as seconds."""
-    return int(value * DAY)
