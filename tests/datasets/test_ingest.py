@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -106,21 +107,36 @@ def test_the_same_bytes_under_another_mapping_or_chain_are_another_file(ledger: 
     assert not ingest(ledger, [Row(asset=COIN.reference)], chain=BITCOIN).already_imported
 
 
-def test_exact_repeats_within_a_file_count_and_near_repeats_are_none(ledger: Ledger) -> None:
+def test_exact_repeats_within_a_file_count(ledger: Ledger) -> None:
     row = Row(hash=b"r")
-    near = [
-        replace(row, minute=1),
-        replace(row, hash=None),
-        replace(row, payees=(("c", 5),)),
-        replace(row, payees=(("b", 4),)),
-        replace(row, payers=(("b", 5),), payees=(("a", 5),)),
-        replace(row, asset=SPAM.reference),
-        replace(row, part=1),
-    ]
-    result = ingest(ledger, [row, *near, row, row])
-    assert (result.transfers, result.repeated, result.duplicate) == (10, 2, 0)
-    assert [mark[2] for mark in marks(ledger)] == [False] * 8 + [True, True]
-    assert result.sums["iso4217:EUR"] == 5 * 8 + 4
+    result = ingest(ledger, [row, Row(minute=1), row, row])
+    assert (result.transfers, result.repeated, result.duplicate) == (4, 2, 0)
+    assert [mark[2] for mark in marks(ledger)] == [False, False, True, True]
+    assert result.sums == {"iso4217:EUR": 20}
+
+
+@pytest.mark.parametrize(
+    "near",
+    [
+        {"minute": 1},
+        {"hash": None},
+        {"hash": b""},
+        {"payees": (("c", 5),)},
+        {"payees": (("b", 4),)},
+        {"payees": (("b", 5), ("b", 5))},
+        {"payers": (("b", 5),), "payees": (("a", 5),)},
+        {"payers": ()},
+        {"asset": SPAM.reference},
+        {"kind": "token"},
+        {"part": 1},
+    ],
+)
+def test_near_repeats_are_no_repeats(ledger: Ledger, near: dict[str, Any]) -> None:
+    row = Row(hash=b"r")
+    other = replace(row, **near)
+    assert ingest(ledger, [row, other, row, other]).repeated == 2
+    result = ingest(ledger, [other, other, other, row, row, row], name="second")
+    assert (result.repeated, result.duplicate) == (4, 4)
 
 
 def test_an_overlapping_loose_file_adds_only_what_goes_beyond(ledger: Ledger) -> None:
@@ -182,6 +198,8 @@ def test_files_with_heights_that_overlap_make_their_union(ledger: Ledger) -> Non
         (2, b"d"),
         (3, b"e"),
     ]
+    payees = [[leg["account"] for leg in row["legs"] if leg["side"] == "payee"] for row in exported]
+    assert payees == [["to a"], ["to b"], ["to c"], ["to d"], ["to e"]]
     assert ledger.connection.execute("SELECT height, hash FROM block ORDER BY height").fetchall() == [
         (1, b"block 1"),
         (2, b"block 2"),
