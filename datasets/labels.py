@@ -113,7 +113,9 @@ def import_labels(
         raise LabelError(path, why="it holds no label")
     with transaction(ledger) as connection:
         number = next_number(connection, "label_file")
-        added, known, withdrawn = _write_labels(ledger, kind, number, claims, recorded_at)
+        added, known, withdrawn = _write_labels(
+            ledger, path, kind, number=number, claims=claims, recorded_at=recorded_at
+        )
         _write_rejections(connection, number, claims.rejected)
         connection.execute(
             "INSERT INTO label_file VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -213,7 +215,7 @@ def _earlier_import(ledger: Ledger, kind: str, digest: str) -> LabelImport | Non
 
 
 def _write_labels(
-    ledger: Ledger, kind: str, number: int, claims: LabelList, recorded_at: datetime
+    ledger: Ledger, path: Path, kind: str, *, number: int, claims: LabelList, recorded_at: datetime
 ) -> tuple[int, int, int]:
     """Write the claims of file `number`; return how many were added, known already, and withdrawn."""
     connection = ledger.connection
@@ -230,7 +232,7 @@ def _write_labels(
             """,  # noqa: S608  (column names of _SAME_CLAIM)
             {"kind": kind},
         )
-        withdrawn = _withdraw(connection, kind, claims.issued_at)
+        withdrawn = _withdraw(connection, path, kind, claims.issued_at)
         connection.execute(
             """
             INSERT INTO label
@@ -259,20 +261,39 @@ _HELD = """
 """
 
 
-def _withdraw(connection: duckdb.DuckDBPyConnection, kind: str, issued_at: datetime | None) -> int:
+_FEW = 20
+"""Sanctioned addresses held below which an issue may lack any number of them."""
+
+
+def _withdraw(
+    connection: duckdb.DuckDBPyConnection, path: Path, kind: str, issued_at: datetime | None
+) -> int:
     """Mark what the newest issue of a sanctions list no longer says; an older issue withdraws nothing."""
     if kind != "ofac" or issued_at is None or _next_issue(connection, kind, issued_at) is not None:
         return 0
-    gone = connection.execute(
+    same = " AND ".join(f"claim.{column} IS NOT DISTINCT FROM held.{column}" for column in _SAME_CLAIM)
+    connection.execute(
         f"""
-        UPDATE label SET withdrawn_at = $issued_at
-        WHERE label IN (SELECT held.label FROM ({_HELD}) AS held
-                        ANTI JOIN claim
-                        ON {" AND ".join(f"claim.{c} IS NOT DISTINCT FROM held.{c}" for c in _SAME_CLAIM)})
+        CREATE OR REPLACE TEMP TABLE gone AS
+        SELECT held.label FROM ({_HELD}) AS held ANTI JOIN claim ON {same}
         """,  # noqa: S608  (column names of _SAME_CLAIM)
-        {"kind": kind, "issued_at": issued_at},
-    ).fetchall()
-    return int(gone[0][0])
+        {"kind": kind},
+    )
+    counts = connection.execute(
+        f"SELECT (SELECT count(*) FROM gone), count(*) FROM ({_HELD})",  # noqa: S608
+        {"kind": kind},
+    )
+    gone, held = counts.fetchall()[0]
+    if held >= _FEW and gone > held / 2:
+        # Most likely another list or part of one: to take sanctions off by mistake is the worse error.
+        raise LabelError(
+            path, why=f"it lacks {gone} of the {held} sanctioned addresses held: is it the whole SDN list?"
+        )
+    connection.execute(
+        "UPDATE label SET withdrawn_at = $1 WHERE label IN (SELECT label FROM gone)", [issued_at]
+    )
+    connection.execute("DROP TABLE gone")
+    return int(gone)
 
 
 def _next_issue(

@@ -171,6 +171,18 @@ def test_an_older_issue_gives_dates_and_revives_nobody(tmp_path: Path) -> None:
         assert {row["entity"] for row in in_march} == {"DOE Jane Q", "Hydra Market"}
 
 
+def test_a_list_that_lacks_most_of_them_withdraws_nothing(tmp_path: Path) -> None:
+    crowd = Party("CROWD", ["CYBER2"], [("ETH", evm(n)) for n in range(1, 31)])
+    first = write_sdn(tmp_path / "1.xml", [crowd], issued="2025-01-01")
+    other = write_sdn(tmp_path / "2.xml", [TRAFFICKER], issued="2025-06-01")
+    with open_ledger(tmp_path / "ledger.duckdb", write=True) as ledger:
+        import_labels(ledger, "ofac", first, recorded_at=RECORDED)
+        before = label_rows(ledger).to_pylist()
+        with pytest.raises(LabelError, match=r"2\.xml: it lacks 30 of the 30"):
+            import_labels(ledger, "ofac", other, recorded_at=RECORDED)
+        assert label_rows(ledger).to_pylist() == before
+
+
 def test_a_long_list_is_read_in_little_memory(tmp_path: Path) -> None:
     nobody = Party("N|" + "x" * 400, ["CYBER2"], [])
     path = write_sdn(tmp_path / "sdn.xml", [nobody] * 30_000)
