@@ -1,10 +1,13 @@
 """The real files beside the project, read whole: rows, integer sums and what is set aside."""
 
+import csv
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
+from chains.address import candidate_accounts, key_form, parse_account
+from chains.errors import AddressError, UnknownChain
 from chains.files import PaymentMapping, read_layout
 from chains.registry import find_chain
 from tests.chains.legs import Read, gather
@@ -24,6 +27,21 @@ GENERATED = "time=time payer=from_account payee=to_account amount=amount currenc
 def read(path: Path, layout: str, chain: str, items: str = "") -> Read:
     mapping = PaymentMapping.parse(items.split()) if items else None
     return gather(read_layout(layout, path, chain=find_chain(chain), mapping=mapping))
+
+
+def test_every_address_of_ofacs_list_is_read_bare_and_has_one_key_form_on_its_chain() -> None:
+    with (shared_data() / "labels" / "ofac" / "addresses_by_program.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 761
+    for row in rows:
+        bare = candidate_accounts(row["address"])
+        assert key_form(bare[0].address) == key_form(row["address"])
+        try:
+            named = parse_account(row["address"], find_chain(row["currency"]))
+        except (AddressError, UnknownChain):
+            assert row["currency"] in ("USDT", "USDC", "XBT", "BNB")  # of a token, or of another chain's form
+            continue
+        assert key_form(named.address) == key_form(bare[0].address)
 
 
 def paid(found: Read) -> dict[str, int]:
