@@ -97,7 +97,11 @@ def import_spends(ledger: Path, spends: Sequence[Spend], *, name: str = "coins.p
 
 
 def import_claims(
-    ledger: Path, claims: Sequence[tuple[str, str, str, str]], *, name: str = "labels.csv"
+    ledger: Path,
+    claims: Sequence[tuple[str, str, str, str]],
+    *,
+    name: str = "labels.csv",
+    recorded_at: datetime = RECORDED,
 ) -> None:
     """Import labels: account (CAIP-10), category, confidence, published_at (ISO 8601 or empty)."""
     path = ledger.parent / name
@@ -107,7 +111,7 @@ def import_claims(
         for account, category, confidence, published in claims:
             writer.writerow([account, category, account, category, "test", confidence, published, "CC0-1.0"])
     with open_ledger(ledger, write=True) as held:
-        found = import_labels(held, "csv", path, recorded_at=RECORDED)
+        found = import_labels(held, "csv", path, recorded_at=recorded_at)
     assert not found.rejected
 
 

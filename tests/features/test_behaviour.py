@@ -174,6 +174,7 @@ def test_what_cannot_be_known_is_null_and_not_zero(golden_rows: dict[int, dict[s
     assert payer["kept_share"] is None
     assert payer["receipt_dispersion"] is None
     assert payer["unseen_funds_share"] == 1
+    assert payer["emptying_payment_share"] == 0  # there was nothing to empty
     assert payer["largest_payment_share"] == 1
     assert payer["payers"] == 0
     assert payee["sent_usd"] is None
@@ -220,6 +221,19 @@ def test_spans_have_their_limits_on_the_right_side() -> None:
     assert rows[1]["young_payer_share"] == 1 / 2
     assert rows[2]["last_30_days_share"] == 1 / 2
     assert rows[2]["new_payer_share_30d"] == 1
+
+
+def test_paid_on_in_the_last_second_of_a_day_or_a_week() -> None:
+    paid = [
+        one("2024-01-01 12:00:00", 9, 1, 100),
+        one("2024-01-02 12:00:00", 1, 8, 10),
+        one("2024-01-02 12:00:01", 1, 8, 20),
+        one("2024-01-08 12:00:00", 1, 8, 30),
+        one("2024-01-08 12:00:01", 1, 8, 40),
+    ]
+    row = row_of(paid, 1)
+    assert row["pass_through_24h"] == 10 / 100
+    assert row["pass_through_7d"] == 60 / 100
 
 
 def test_within_one_second_the_order_of_transfers_counts() -> None:
