@@ -95,7 +95,7 @@ def import_file(
     """Read one file of one chain into the ledger; a file that is already in changes nothing.
 
     Raises FileError and ColumnError for what cannot be read and LedgerConflict for another branch of
-    the chain; after any error the ledger is as it was.
+    the chain, LedgerError where disk or memory do not suffice; after any error the ledger is as it was.
     """
     sha256, lines = _hash_file(path)
     before = path.stat()
@@ -143,7 +143,7 @@ def ingest_batches(
                 progress(run.source_rows, max(total_rows, run.source_rows) if total_rows else 0)
         if run.loose:
             mark_repeats(connection, run.chain, run.batch)
-        if source.chain.utxo:
+        if source.chain.utxo and (run.loose or _has_loose(connection, run.chain)):
             mark_known_hashes(connection, run.chain, run.batch)
         _write_custody(run, code_version)
         return _result(connection, run.batch, source, already=False)
@@ -284,6 +284,11 @@ def _write_custody(run: _Import, code_version: str) -> None:
             *(*marks, datetime.now(UTC).replace(tzinfo=None), code_version),
         ],
     )
+
+
+def _has_loose(connection: duckdb.DuckDBPyConnection, chain: int) -> bool:
+    query = "SELECT count(*) > 0 FROM batch WHERE chain = $1 AND loose"
+    return bool(connection.execute(query, [chain]).fetchall()[0][0])
 
 
 def _find_batch(connection: duckdb.DuckDBPyConnection, source: Source) -> int | None:

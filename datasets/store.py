@@ -9,21 +9,19 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from chains.errors import FileError, LedgerBusy, LedgerMissing, LedgerTooNew
-
-if TYPE_CHECKING:
-    from chains.address import Chain
+from chains.address import Chain
+from chains.errors import FileError, LedgerBusy, LedgerError, LedgerMissing, LedgerTooNew
 
 SCHEMA_FOLDER = Path(__file__).with_name("schema")
 """Numbered migrations `NNNN_name.sql`, applied in order, each in one transaction."""
@@ -97,18 +95,25 @@ def open_ledger(
 
 @contextmanager
 def transaction(ledger: Ledger) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Commit what is done inside as one piece, or leave the ledger as it was if anything is raised."""
+    """Commit what is done inside as one piece, or leave the ledger as it was if anything is raised.
+
+    Raises LedgerError where disk or memory do not suffice.
+    """
     connection = ledger.connection
     connection.begin()
     try:
         yield connection
-    except BaseException:
-        connection.rollback()
+        connection.commit()
+    except BaseException as error:
+        with suppress(duckdb.Error):  # after a failed write the transaction is gone already
+            connection.rollback()
+        if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException | duckdb.TransactionException):
+            message = f"the ledger {ledger.path} could not be written ({_first_line(error)}): it is as it was"
+            raise LedgerError(message) from error
         raise
-    connection.commit()
 
 
-def chain_number(ledger: Ledger, chain: "Chain") -> int:
+def chain_number(ledger: Ledger, chain: Chain) -> int:
     """Return the number of `chain` in this ledger; a chain that is new to it is written down."""
     found = ledger.connection.execute("SELECT chain FROM chain WHERE caip2 = $1", [chain.caip2]).fetchall()
     if found:
@@ -195,6 +200,8 @@ def _create(path: Path) -> None:
                 os.link(made, path)
             except FileExistsError:
                 return
+            except OSError:  # a file system without links
+                made.rename(path)
         finally:
             made.unlink(missing_ok=True)
             made.with_name(made.name + ".wal").unlink(missing_ok=True)

@@ -154,45 +154,81 @@ def test_a_file_that_changes_while_it_is_read_is_refused(ledger: Ledger, tmp_pat
     assert dump(ledger) == before
 
 
+IMPORT = """
+    import os, resource, signal
+    from pathlib import Path
+    from chains.address import find_chain
+    from chains.errors import LedgerError
+    from chains.files import PaymentMapping
+    from datasets.ingest import import_file
+    from datasets.store import open_ledger
+
+    def run(progress=None):
+        with open_ledger(Path(LEDGER), write=True) as ledger:
+            import_file(
+                ledger, "payments", Path(CSV), chain=find_chain("payments:bank"),
+                mapping=PaymentMapping(MAPPING), progress=progress, code_version="test",
+            )
+"""
+
+KILLED = """
+    def die_late(done, total):
+        if done >= 100_000:
+            print(Path(LEDGER).stat().st_size, flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    run(die_late)
+"""
+
+FULL = """
+    room = Path(LEDGER).stat().st_size + 1_000_000
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+    try:
+        run()
+    except LedgerError as error:
+        print(error)
+"""
+
+
+def import_elsewhere(script: str, ledger: Path, csv: Path) -> "subprocess.CompletedProcess[str]":
+    """Run an import in a process of its own, by a script that goes on from IMPORT."""
+    names = f"LEDGER, CSV, MAPPING = {str(ledger)!r}, {str(csv)!r}, {dict(MAPPING.columns)!r}\n"
+    code = names + textwrap.dedent(IMPORT) + textwrap.dedent(script)
+    environment = {**os.environ, "PYTHONPATH": str(SCHEMA_FOLDER.parents[1])}
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
+
+
+def write_large(path: Path) -> Path:
+    """Write more rows than DuckDB keeps back before it writes into the ledger's file."""
+    line = "2023-02-01T10:00:00Z,payer {},payee {},{}.5,note {}\n".format
+    return write(path, HEADER + "".join(line(n % 999, n % 997, n, n) for n in range(110_000)))
+
+
 def test_a_killed_import_leaves_the_ledger_as_it_was(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.duckdb"
+    path, csv = tmp_path / "ledger.duckdb", write_large(tmp_path / "pay.csv")
     with open_ledger(path, write=True) as ledger:
         ingest(ledger, [Row()], name="first")
         before = dump(ledger)
     size = path.stat().st_size
-    csv = tmp_path / "pay.csv"
-    lines = "".join(f"2023-02-01T10:00:00Z,payer {n % 999},payee {n % 997},{n}.5,note {n}\n" for n in range(110_000))
-    write(csv, HEADER + lines)
-    code = f"""
-        import os, signal
-        from pathlib import Path
-        from chains.address import find_chain
-        from chains.files import PaymentMapping
-        from datasets.ingest import import_file
-        from datasets.store import open_ledger
-
-        def die_late(done, total):
-            if done >= 100_000:
-                print(done, Path({str(path)!r}).stat().st_size, flush=True)
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        with open_ledger(Path({str(path)!r}), write=True) as ledger:
-            import_file(
-                ledger, "payments", Path({str(csv)!r}), chain=find_chain("payments:bank"),
-                mapping=PaymentMapping({dict(MAPPING.columns)!r}), progress=die_late, code_version="test",
-            )
-    """
-    environment = {**os.environ, "PYTHONPATH": str(SCHEMA_FOLDER.parents[1])}
-    run = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
+    run = import_elsewhere(KILLED, path, csv)
     assert run.returncode == -signal.SIGKILL, run.stderr
-    assert int(run.stdout.split()[1]) > size  # rows were on their way to the disk
+    assert int(run.stdout) > size  # rows were on their way to the disk
     with open_ledger(path) as ledger:
         assert dump(ledger) == before
     with open_ledger(path, write=True) as ledger:
         assert load(ledger, csv).transfers == 110_000
+
+
+def test_a_full_disk_is_named_and_the_ledger_is_as_it_was(tmp_path: Path) -> None:
+    path, csv = tmp_path / "ledger.duckdb", write_large(tmp_path / "pay.csv")
+    with open_ledger(path, write=True) as ledger:
+        ingest(ledger, [Row()], name="first")
+        before = dump(ledger)
+    run = import_elsewhere(FULL, path, csv)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith(f"the ledger {path} could not be written (")
+    assert "File too large" in run.stdout
+    with open_ledger(path) as ledger:
+        assert dump(ledger) == before
