@@ -25,7 +25,7 @@ shapes AS (
         max_by(CASE WHEN side = 'payee' THEN address END, CASE WHEN side = 'payee' THEN amount END) AS remainder
     FROM seen_leg
     JOIN seen_transfer ON seen_transfer.seq = seen_leg.seq
-    WHERE seen_transfer.time < $as_of AND NOT seen_transfer.coinjoin
+    WHERE seen_transfer.time < $as_of
     GROUP BY seen_leg.seq
     HAVING count(*) FILTER (WHERE side = 'payee') = 2
         AND min(CASE WHEN side = 'payee' THEN address END) < max(CASE WHEN side = 'payee' THEN address END)
