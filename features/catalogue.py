@@ -80,15 +80,34 @@ def catalogue_hash() -> str:
 
 
 def describe_value(feature: Feature, value: float) -> str:
-    """Write `value` with its unit as a person reads it; NaN is "an unknown amount"."""
+    """Write `value` with its unit as a person reads it; NaN is "unknown"."""
     if math.isnan(value):
-        return "an unknown amount"
+        return "unknown"
     return _WRITERS.get(feature.unit, "{:,.2f}".format)(value)
 
 
 def describe_reason(feature: Feature, value: float) -> str:
-    """Put `value` (in the feature's unit) into the feature's words."""
-    return feature.text.format(value=describe_value(feature, value))
+    """Put `value` (in the feature's unit) into the feature's words; NaN says that it is not known."""
+    if math.isnan(value):
+        return f"not known: {feature.meaning[0].lower()}{feature.meaning[1:]}"
+    shown = describe_value(feature, value)
+    text = feature.text.format(value=shown)
+    if shown == "1":
+        for plural, singular in _SINGULAR.items():
+            text = text.replace(f"1 {plural}", f"1 {singular}").replace(
+                f"1 different {plural}", f"1 {singular}"
+            )
+    return text
+
+
+_SINGULAR = {
+    "transfers": "transfer",
+    "payments": "payment",
+    "days": "day",
+    "assets": "asset",
+    "counterparties": "counterparty",
+    "addresses": "address",
+}
 
 
 def _describe_share(share: float) -> str:

@@ -82,7 +82,7 @@ totals AS (
         entity,
         CAST(max(received) AS DOUBLE) AS received,
         CAST(max(sent) AS DOUBLE) AS sent,
-        CAST(max(spent) AS DOUBLE) AS spent,
+        CAST(max(received) - max(spent) AS DOUBLE) AS kept,
         CAST(max(unseen) AS DOUBLE) AS unseen,
         CAST(sum(
             CASE WHEN direction = 'in' THEN least(greatest(spent_24h - (received - amount), 0), amount) ELSE 0 END
@@ -104,7 +104,7 @@ totals AS (
 SELECT
     entity,
     sent / (sent + received) AS sent_share,
-    (received - spent) / nullif(received, 0) AS kept_share,
+    kept / nullif(received, 0) AS kept_share,
     passed_24h / nullif(received, 0) AS pass_through_24h,
     passed_7d / nullif(received, 0) AS pass_through_7d,
     unseen / nullif(sent, 0) AS unseen_funds_share,

@@ -71,6 +71,11 @@ def test_hash_changes_with_a_word_and_with_sql(monkeypatch: pytest.MonkeyPatch) 
     ("name", "value", "words"),
     [
         ("payers", 1234.0, "was paid by 1,234 different counterparties"),
+        ("payers", 1.0, "was paid by 1 counterparty"),
+        ("payers", 11.0, "was paid by 11 different counterparties"),
+        ("transfers_in", 1.0, "received 1 transfer"),
+        ("active_days", 1.0, "made transfers on 1 day"),
+        ("payers", math.nan, "not known: different entities that paid it"),
         ("weekend_share", 0.5, "50 % of its transfers are on Saturday or Sunday"),
         ("weekend_share", 0.004, "under 1 % of its transfers are on Saturday or Sunday"),
         ("weekend_share", 0.999, "over 99 % of its transfers are on Saturday or Sunday"),
@@ -93,7 +98,7 @@ def test_reason_reads_well(name: str, value: float, words: str) -> None:
 @pytest.mark.parametrize("unit", UNITS)
 def test_unknown_value_is_said_to_be_unknown(unit: str) -> None:
     feature = next(feature for feature in CATALOGUE if feature.unit == unit)
-    assert describe_value(feature, math.nan) == "an unknown amount"
+    assert describe_value(feature, math.nan) == "unknown"
 
 
 def test_no_feature_of_that_name() -> None:
