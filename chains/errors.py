@@ -58,7 +58,7 @@ class UnknownChain(InputError):
         self.text, self.known = text, known
         hint = f"; known names are {', '.join(known)}" if known else ""
         super().__init__(
-            f"{_shown(text)} is not a chain: give a name or a CAIP-2 id such as eip155:1 or payments:mybank{hint}"
+            f"{_shown(text)} is not a chain: give a name or a CAIP-2 id, as eip155:1 or payments:mybank{hint}"
         )
 
 
@@ -68,7 +68,8 @@ class AmbiguousAddress(InputError):
     def __init__(self, text: str, *, chains: tuple[str, ...]) -> None:
         self.text, self.chains = text, chains
         super().__init__(
-            f"{_shown(text)} fits several chains: {', '.join(chains)}; write one of them before it, as {chains[0]}:…"
+            f"{_shown(text)} fits several chains: {', '.join(chains)}; "
+            f"write one of them before it, as {chains[0]}:…"
         )
 
 
@@ -101,7 +102,9 @@ class LedgerMissing(LedgerError):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        super().__init__(f"there is no ledger at {path}: import something first, or name its folder with --dir")
+        super().__init__(
+            f"there is no ledger at {path}: import something first, or name its folder with --dir"
+        )
 
 
 class LedgerBusy(LedgerError):
@@ -111,7 +114,7 @@ class LedgerBusy(LedgerError):
         self.path, self.pid, self.process, self.waited = path, pid, process, waited
         holder = f"{process or 'a process'} (process {pid})" if pid else "another process"
         super().__init__(
-            f"the ledger {path} is held by {holder}; waited {waited:.0f} s: let it finish, then run this again"
+            f"the ledger {path} is held by {holder}; waited {waited:.0f} s: let it finish, then try again"
         )
 
 
@@ -121,14 +124,16 @@ class LedgerTooNew(LedgerError):
     def __init__(self, path: Path, *, found: int, known: int) -> None:
         self.path, self.found, self.known = path, found, known
         super().__init__(
-            f"the ledger {path} has schema {found}, this version knows up to {known}: install the newer version"
+            f"the ledger {path} has schema {found}, this version knows up to {known}: install the newer one"
         )
 
 
 class LedgerConflict(LedgerError):
     """A file says another thing than the ledger about the same block."""
 
-    def __init__(self, path: Path | str, *, chain: str, height: int, ledger_hash: str, file_hash: str) -> None:
+    def __init__(
+        self, path: Path | str, *, chain: str, height: int, ledger_hash: str, file_hash: str
+    ) -> None:
         self.path, self.chain, self.height = str(path), chain, height
         self.ledger_hash, self.file_hash = ledger_hash, file_hash
         super().__init__(
@@ -174,7 +179,9 @@ class ModelMismatch(ModelError):
 
     def __init__(self, *, model: str, why: str) -> None:
         self.model, self.why = model, why
-        super().__init__(f"model {model} does not fit these features ({why}): train it again with `silkscreen train`")
+        super().__init__(
+            f"model {model} does not fit these features ({why}): train it again with `silkscreen train`"
+        )
 
 
 class ModelDamaged(ModelError):
@@ -190,7 +197,9 @@ class TooFewRows(ModelError):
 
     def __init__(self, *, what: str, found: int, needed: int) -> None:
         self.what, self.found, self.needed = what, found, needed
-        super().__init__(f"training needs at least {needed} {what}, and there are {found}: import more labels")
+        super().__init__(
+            f"training needs at least {needed} {what}, and there are {found}: import more labels"
+        )
 
 
 class RecordsError(SilkscreenError):

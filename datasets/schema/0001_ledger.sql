@@ -31,7 +31,6 @@ CREATE TABLE address (
     key UBIGINT NOT NULL,
     account VARCHAR NOT NULL          -- canonical text without the chain
 );
-CREATE SEQUENCE address_number START 1;
 
 -- Custody: where each row came from.
 CREATE TABLE batch (
@@ -93,7 +92,6 @@ CREATE TABLE transfer (
     duplicate BOOLEAN NOT NULL,       -- not counted by anything that reads the ledger
     provisional BOOLEAN NOT NULL      -- above finality
 );
-CREATE SEQUENCE transfer_number START 1;
 
 CREATE TABLE leg (
     transfer BIGINT NOT NULL,
@@ -157,7 +155,6 @@ CREATE TABLE label (
     programmes VARCHAR[] NOT NULL,    -- sanctions programmes; empty where this is no sanction
     listed_at DATE                    -- sanctions: the day on which the entity was listed
 );
-CREATE SEQUENCE label_number START 1;
 
 CREATE TABLE label_rejection (
     label_file INTEGER NOT NULL,
