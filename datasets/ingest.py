@@ -7,8 +7,7 @@ kept under (batch, row), and what an earlier loose file of the same chain alread
 `duplicate` and counted by nobody, so that overlapping files add up to their union in either order.
 """
 
-import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,18 +16,21 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from chains.address import Chain
 from chains.errors import FileError
 from chains.files import PaymentMapping, read_layout
 from chains.ledger import Asset, LegBatch
+from datasets.custody import count_rows, hash_file, while_unchanged
 from datasets.overlap import find_known, loose_rows, mark_known_hashes, mark_repeats, write_blocks
 from datasets.store import Ledger, chain_number, intern_accounts, next_number, registered, transaction
 
 Progress = Callable[[int, int], None]
-"""Called with source rows done and source rows in all (0 where that is not known beforehand)."""
+"""Called with source rows read and source rows in all (0 where that is not known beforehand)."""
+
+LEGS_AT_ONCE = 500_000
+"""Interning reads all addresses of the ledger once, so few large passes are cheaper than many small ones."""
 
 
 @dataclass(frozen=True)
@@ -97,15 +99,15 @@ def import_file(
     Raises FileError and ColumnError for what cannot be read and LedgerConflict for another branch of
     the chain, LedgerError where disk or memory do not suffice; after any error the ledger is as it was.
     """
-    sha256, lines = _hash_file(path)
+    sha256, lines = hash_file(path)
     before = path.stat()
     source = Source(chain, layout, path.name, sha256, mapping.as_json() if mapping else "{}")
     batches = read_layout(layout, path, chain=chain, mapping=mapping, listed=listed)
     return ingest_batches(
         ledger,
-        _while_unchanged(path, (before.st_size, before.st_mtime_ns), batches),
+        while_unchanged(path, (before.st_size, before.st_mtime_ns), batches),
         source=source,
-        total_rows=_count_rows(path, lines),
+        total_rows=count_rows(path, lines),
         progress=progress,
         code_version=code_version,
     )
@@ -119,12 +121,13 @@ def ingest_batches(
     total_rows: int = 0,
     progress: Progress | None = None,
     code_version: str,
+    legs_at_once: int = LEGS_AT_ONCE,
 ) -> ImportResult:
     """Write batches of one source into the ledger, all of them or none.
 
-    The result does not depend on where the source was cut into batches. Memory is bounded by the
-    largest batch and by what DuckDB may use. Raises LedgerConflict, FileError and whatever reading
-    the batches raises.
+    The result does not depend on where the source was cut into batches, nor on `legs_at_once`: batches
+    are held until they have that many legs, and memory is bounded by that and by the largest one.
+    Raises LedgerConflict, FileError, LedgerError and whatever reading the batches raises.
     """
     earlier = _find_batch(ledger.connection, source)
     if earlier is not None:
@@ -137,10 +140,8 @@ def ingest_batches(
             batch=next_number(connection, "batch"),
             next_transfer=next_number(connection, "transfer"),
         )
-        for batch in batches:
+        for batch in _gather(_with_progress(run, batches, total_rows, progress), legs_at_once):
             _write_batch(run, batch)
-            if progress is not None:
-                progress(run.source_rows, max(total_rows, run.source_rows) if total_rows else 0)
         if run.loose:
             mark_repeats(connection, run.chain, run.batch)
         if source.chain.utxo and (run.loose or _has_loose(connection, run.chain)):
@@ -149,13 +150,56 @@ def ingest_batches(
         return _result(connection, run.batch, source, already=False)
 
 
+def _with_progress(
+    run: _Import, batches: Iterable[LegBatch], total_rows: int, progress: Progress | None
+) -> Iterator[LegBatch]:
+    for batch in batches:
+        for table in (batch.transfers, batch.rejected):
+            if table.num_rows:
+                run.source_rows = max(run.source_rows, int(pc.max(table["row"]).as_py()) + 1)
+        if progress is not None:
+            progress(run.source_rows, max(total_rows, run.source_rows) if total_rows else 0)
+        yield batch
+
+
+def _gather(batches: Iterable[LegBatch], legs_at_once: int) -> Iterator[LegBatch]:
+    """Join batches until they are worth one pass over the ledger's addresses."""
+    held: list[LegBatch] = []
+    size = 0
+    for batch in batches:
+        held.append(batch)
+        size += batch.legs.num_rows + batch.rejected.num_rows
+        if size >= legs_at_once:
+            yield _join(held)
+            held, size = [], 0
+    if held:
+        yield _join(held)
+
+
+def _join(batches: Sequence[LegBatch]) -> LegBatch:
+    """Put batches behind each other, with transfers numbered through."""
+    transfers: list[pa.Table] = []
+    legs: list[pa.Table] = []
+    start = 0
+    for batch in batches:
+        for tables, table in ((transfers, batch.transfers), (legs, batch.legs)):
+            place = table.schema.get_field_index("transfer")
+            tables.append(table.set_column(place, "transfer", pc.add(table["transfer"], start)))
+        start += int(pc.max(batch.transfers["transfer"]).as_py()) + 1 if batch.transfers.num_rows else 0
+    return LegBatch(
+        pa.concat_tables(transfers),
+        pa.concat_tables(legs),
+        pa.concat_tables([batch.rejected for batch in batches]),
+        tuple(asset for batch in batches for asset in batch.assets),
+    )
+
+
 def _write_batch(run: _Import, batch: LegBatch) -> None:
     _write_rejected(run, batch.rejected)
     if not batch.transfers.num_rows:
         return
     connection, source = run.ledger.connection, run.source
     overlap = {"source": source.name, "chain_name": source.chain.name}
-    run.source_rows = max(run.source_rows, int(pc.max(batch.transfers["row"]).as_py()) + 1)
     write_blocks(connection, run.chain, batch.transfers, **overlap)
     known = find_known(connection, run.chain, batch.transfers, **overlap)
     run.known += int(known.sum())
@@ -207,7 +251,9 @@ _INSERT_LEGS = """
 
 def _number_assets(run: _Import, stated: Iterable[Asset], references: pa.ChunkedArray) -> pa.Array:
     """Return the asset number of each reference; new assets are written down in order of first use."""
-    by_reference = {asset.reference: asset for asset in stated}
+    by_reference: dict[str, Asset] = {}
+    for asset in stated:
+        by_reference.setdefault(asset.reference, asset)
     encoded = references.combine_chunks().dictionary_encode()
     for reference in encoded.dictionary.to_pylist():
         if reference not in run.assets:
@@ -246,7 +292,6 @@ def _asset_number(run: _Import, asset: Asset) -> int:
 def _write_rejected(run: _Import, rejected: pa.Table) -> None:
     if not rejected.num_rows:
         return
-    run.source_rows = max(run.source_rows, int(pc.max(rejected["row"]).as_py()) + 1)
     run.quarantined += rejected.num_rows
     with registered(run.ledger.connection, rejected=rejected):
         run.ledger.connection.execute(
@@ -341,38 +386,3 @@ def _payee_sums(connection: duckdb.DuckDBPyConnection, number: int) -> dict[str,
         [number],
     ).fetchall()
     return {reference: int(high) * 10**18 + int(low) for reference, high, low in rows}
-
-
-def _hash_file(path: Path) -> tuple[str, int]:
-    """Return SHA-256 and the number of line ends of a file."""
-    digest, lines = hashlib.sha256(), 0
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-                lines += block.count(b"\n")
-    except OSError as error:
-        raise FileError(path, why=f"cannot be read ({error.strerror or error})") from error
-    return digest.hexdigest(), lines
-
-
-def _count_rows(path: Path, lines: int) -> int:
-    """Return about how many rows a file has, for a progress bar; 0 where only reading it would tell."""
-    with path.open("rb") as file:
-        magic = file.read(4)
-    if magic[:2] == b"\x1f\x8b":
-        return 0
-    if magic != b"PAR1":
-        return max(lines - 1, 0)
-    try:
-        return int(pq.read_metadata(path).num_rows)
-    except pa.ArrowException:
-        return 0  # damaged: reading it will say how
-
-
-def _while_unchanged(path: Path, before: tuple[int, int], batches: Iterable[LegBatch]) -> Iterator[LegBatch]:
-    """Pass the batches on; refuse a file that was written to since it was hashed."""
-    yield from batches
-    after = path.stat()
-    if (after.st_size, after.st_mtime_ns) != before:
-        raise FileError(path, why="was written to while it was read: import it again when it is complete")

@@ -94,10 +94,16 @@ def ingest(
     name: str = "file",
     chain: Chain = BANK,
     rows_per_batch: int = 1000,
+    legs_at_once: int = 1,
 ) -> ImportResult:
     """Import rows as one file, whose name stands for its content."""
-    source = Source(chain, "payments", name, name)
-    return ingest_batches(ledger, make_batches(rows, rows_per_batch), source=source, code_version="test")
+    return ingest_batches(
+        ledger,
+        make_batches(rows, rows_per_batch),
+        source=Source(chain, "payments", name, name),
+        code_version="test",
+        legs_at_once=legs_at_once,
+    )
 
 
 def dump(ledger: Ledger, leave_out: Iterable[str] = ()) -> dict[str, list[tuple[Any, ...]]]:

@@ -159,32 +159,33 @@ IMPORT = """
     from pathlib import Path
     from chains.address import find_chain
     from chains.errors import LedgerError
-    from chains.files import PaymentMapping
-    from datasets.ingest import import_file
+    from chains.files import PaymentMapping, read_layout
+    from datasets.ingest import Source, ingest_batches
     from datasets.store import open_ledger
 
-    def run(progress=None):
+    chain = find_chain("payments:bank")
+    batches = read_layout("payments", Path(CSV), chain=chain, mapping=PaymentMapping(MAPPING))
+
+    def write(batches):
+        source = Source(chain, "payments", "pay.csv", "hash")
         with open_ledger(Path(LEDGER), write=True) as ledger:
-            import_file(
-                ledger, "payments", Path(CSV), chain=find_chain("payments:bank"),
-                mapping=PaymentMapping(MAPPING), progress=progress, code_version="test",
-            )
+            ingest_batches(ledger, batches, source=source, code_version="test", legs_at_once=1)
 """
 
 KILLED = """
-    def die_late(done, total):
-        if done >= 100_000:
-            print(Path(LEDGER).stat().st_size, flush=True)
-            os.kill(os.getpid(), signal.SIGKILL)
+    def die_late():
+        yield next(batches)
+        print(Path(LEDGER).stat().st_size, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
 
-    run(die_late)
+    write(die_late())
 """
 
 FULL = """
     room = Path(LEDGER).stat().st_size + 1_000_000
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
     try:
-        run()
+        write(batches)
     except LedgerError as error:
         print(error)
 """

@@ -355,11 +355,20 @@ def chain_of(rows: list[Row | Bad]) -> Chain:
     return BITCOIN if any(isinstance(row, Row) and row.height is not None for row in rows) else BANK
 
 
-def import_all(files: list[list[Row | Bad]], order: list[int], rows_per_batch: int) -> Ledger:
+def import_all(
+    files: list[list[Row | Bad]], order: list[int], rows_per_batch: int, legs_at_once: int = 1
+) -> Ledger:
     ledger = memory_ledger()
     for number in order:
         rows = files[number]
-        ingest(ledger, rows, name=f"file {number}", chain=chain_of(rows), rows_per_batch=rows_per_batch)
+        ingest(
+            ledger,
+            rows,
+            name=f"file {number}",
+            chain=chain_of(rows),
+            rows_per_batch=rows_per_batch,
+            legs_at_once=legs_at_once,
+        )
     return ledger
 
 
@@ -373,7 +382,7 @@ def test_cuts_order_and_second_imports_never_matter(
 ) -> None:
     order = list(range(len(files)))
     whole = import_all(files, order, 1000)
-    pieces = import_all(files, order, cut)
+    pieces = import_all(files, order, cut, legs_at_once=data.draw(st.integers(1, 9)))
     moved = import_all(files, data.draw(st.permutations(order)), cut)
     with whole, pieces, moved:
         times = {"schema_version", "batch"}
