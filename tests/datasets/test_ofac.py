@@ -171,6 +171,17 @@ def test_an_older_issue_gives_dates_and_revives_nobody(tmp_path: Path) -> None:
         assert {row["entity"] for row in in_march} == {"DOE Jane Q", "Hydra Market"}
 
 
+def test_who_is_listed_again_is_sanctioned_again(tmp_path: Path) -> None:
+    with open_ledger(tmp_path / "ledger.duckdb", write=True) as ledger:
+        for number, parties in enumerate(([TRAFFICKER, MARKET], [TRAFFICKER], [TRAFFICKER, MARKET]), start=1):
+            path = write_sdn(tmp_path / f"{number}.xml", parties, issued=f"2025-0{number}-01")
+            import_labels(ledger, "ofac", path, recorded_at=RECORDED)
+        rows = label_rows(ledger).to_pylist()
+        assert [row["published_at"] for row in rows if row["entity"] == "Hydra Market"] == [day(2025, 3, 1)]
+        in_february = label_rows(ledger, published_before=day(2025, 2, 15)).to_pylist()
+        assert {row["entity"] for row in in_february} == {"DOE Jane Q"}
+
+
 def test_a_list_that_lacks_most_of_them_withdraws_nothing(tmp_path: Path) -> None:
     crowd = Party("CROWD", ["CYBER2"], [("ETH", evm(n)) for n in range(1, 31)])
     first = write_sdn(tmp_path / "1.xml", [crowd], issued="2025-01-01")
