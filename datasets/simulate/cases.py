@@ -33,7 +33,7 @@ class Cases:
 
 
 def close_cases(seed: int, dials: Dials, cast: Cast) -> Cases:
-    """Choose the cases. Bigger owners are found more often, and the members of one network near each other."""
+    """Choose the cases: bigger owners are found more often, members of one network near each other."""
     rng = make_generator(seed, "cases")
     chance = np.array([role.cases for role in ROLES])[cast.role] * dials.drug_cases
     weight = np.maximum(_expected_turnover(cast), 1.0) ** dials.case_weight

@@ -32,7 +32,7 @@ _MEMBERS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Cast:
-    """Owners by number, wallets by number; −1 is none. `main[owner, chain]` is the wallet an owner trades from.
+    """Owners by number, wallets by number; −1 is none. `main[owner, chain]` is an owner's usual wallet.
 
     `deposit[owner, UTXO]` is where a service takes deposits, one address a customer; on the token chain a
     deposit address belongs to the service's main wallet. `start` and `end` are days, `size` scales how often
@@ -62,7 +62,8 @@ class Cast:
     @property
     def drug(self) -> NDArray[np.bool_]:
         """Whether an owner is in the drug trade, by owner."""
-        return np.array([role.drug for role in ROLES])[self.role]
+        drug: NDArray[np.bool_] = np.isin(self.role, [i for i, role in enumerate(ROLES) if role.drug])
+        return drug
 
     def of(self, *names: str) -> Ints:
         """Return the owners of these roles, ascending."""

@@ -30,7 +30,8 @@ def _month_days() -> Ints:
     """Return the day of the month of every day of the year."""
     first = np.datetime64(START, "D")
     days = first + np.arange(DAYS + 1)
-    return (days - days.astype("datetime64[M]")).astype(np.int64) + 1
+    numbers: Ints = (days - days.astype("datetime64[M]")).astype(np.int64) + 1
+    return numbers
 
 
 _PAID: Final = np.isin(_month_days(), _PAYDAYS)
@@ -54,7 +55,8 @@ def draw_times(
     day = whole[np.arange(rows), np.minimum(chosen, _CHOICES - 1)]
     late = rng.random(rows) < evening
     hour = np.where(late, rng.normal(15.8, 2.3, rows), rng.normal(8.0, 3.6, rows)) % 24.0
-    return np.clip(day * DAY + (hour * 3600).astype(np.int64), FIRST, END - 1)
+    times: Ints = np.clip(day * DAY + (hour * 3600).astype(np.int64), FIRST, END - 1)
+    return times
 
 
 def draw_delays(rng: np.random.Generator, median_hours: Floats | float, sigma: float, rows: int) -> Ints:

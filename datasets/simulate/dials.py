@@ -11,9 +11,9 @@ class Dials:
     """
 
     # How alike the trades behave.
-    alike: float = 0.3
+    alike: float = 0.1
     """How far every habit is pulled to the mean of all trades: 0 as in the table of roles, 1 all the same."""
-    spread: float = 0.4
+    spread: float = 0.25
     """How much owners of one trade differ: standard deviation of the logarithm (or logit) of each habit."""
     covered: float = 0.3
     """Share of payers of a drug trade who are ordinary people without any other contact to drugs."""
@@ -28,13 +28,13 @@ class Dials:
     market_other_goods: float = 0.35
     """Share of the sellers on darknet markets who sell no drugs."""
     market_tourists: float = 0.08
-    """Share of ordinary owners (shops, agents, traders, freelancers) who sell coins to a market's customers
-    or cash out of one now and then, and so receive from it without being in the drug trade."""
-    spill: float = 0.15
-    """Share of a drug owner's payouts that go to honest traders, shops and people instead of the own network."""
+    """Share of owners outside the drug trade (shops, agents, traders, freelancers, scammers…) whom a darknet
+    market's wallet pays now and then: coins taken for a sale or a debt."""
+    spill: float = 0.1
+    """Share of a drug owner's payouts that go to honest traders, shops and people, not to the own network."""
 
     # How much is found out, when, and how well.
-    drug_cases: float = 0.72
+    drug_cases: float = 0.8
     """Share of drug owners against whom a case is closed within the year."""
     case_weight: float = 0.5
     """Power of an owner's turnover in the chance of a case: 0 all alike, 1 in proportion."""

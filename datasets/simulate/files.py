@@ -1,4 +1,4 @@
-"""The ledger files of the world: bitcoin-etl Parquet for the UTXO chain, a payment file for the token chain."""
+"""The ledger files of the world: bitcoin-etl Parquet for one chain, a payment file for the other."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -116,4 +116,5 @@ def _one_each(values: pa.Array) -> pa.Array:
 def _sum_by(first: Ints, values: Ints) -> Ints:
     """Sum the values of each transaction, which stand together from `first` on."""
     sums = np.concatenate([[0], np.cumsum(values)])
-    return sums[first[1:]] - sums[first[:-1]]
+    whole: Ints = sums[first[1:]] - sums[first[:-1]]
+    return whole

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from chains.address import find_chain
 from datasets.simulate.cases import Cases
-from datasets.simulate.cast import TOKEN, UTXO, Cast
+from datasets.simulate.cast import Cast
 from datasets.simulate.clock import DAY, Ints, make_generator
 from datasets.simulate.dials import Dials
 from datasets.simulate.files import show_time
@@ -15,8 +16,8 @@ from datasets.simulate.roles import ROLES
 from datasets.simulate.tokens import TokenChain
 from datasets.simulate.utxo import UtxoChain
 
-UTXO_CHAIN = "bip122:73696d756c6174656400000000000000"
-TOKEN_CHAIN = "eip155:78284"
+UTXO_CHAIN = find_chain("simulated-utxo").caip2
+TOKEN_CHAIN = find_chain("simulated-token").caip2
 _COLUMNS = (
     "account",
     "category",
@@ -47,17 +48,22 @@ class Receipts:
     amount: Ints
 
 
-def list_receipts(cast: Cast, utxo: UtxoChain, tokens: TokenChain) -> Receipts:
-    """List the receipts of all main wallets on both chains; a deposit account is not its service's main one."""
+def list_receipts(utxo: UtxoChain, tokens: TokenChain) -> Receipts:
+    """List what wallets received from others: no change, and nothing at deposit accounts of the token chain."""
     transaction = np.repeat(np.arange(len(utxo.block)), np.diff(utxo.out_first))
-    texts = [f"{UTXO_CHAIN}:{a}" for a in utxo.addresses] + [f"{TOKEN_CHAIN}:{a}" for a in tokens.accounts]
+    wallet = utxo.address_wallet[utxo.out_address]
+    payer = np.full(len(utxo.block), -1)
+    paying = utxo.in_first[:-1] < utxo.in_first[1:]
+    payer[paying] = wallet[utxo.spent[utxo.in_first[:-1][paying]]]
+    paid = payer[transaction] != wallet
     own = tokens.customer[tokens.payee] < 0
-    wallet = np.concatenate([utxo.address_wallet[utxo.out_address], tokens.account_wallet[tokens.payee[own]]])
-    number = np.concatenate([utxo.out_address, len(utxo.addresses) + tokens.payee[own]])
-    time = np.concatenate([utxo.time[utxo.block[transaction]], tokens.time[own]])
-    amount = np.concatenate([utxo.out_value, tokens.amount[own]])
-    order = np.lexsort((number, time, wallet))
-    return Receipts(wallet[order], texts, number[order], time[order], amount[order])
+    wallets = np.concatenate([wallet[paid], tokens.account_wallet[tokens.payee[own]]])
+    number = np.concatenate([utxo.out_address[paid], len(utxo.addresses) + tokens.payee[own]])
+    time = np.concatenate([utxo.time[utxo.block[transaction[paid]]], tokens.time[own]])
+    amount = np.concatenate([utxo.out_value[paid], tokens.amount[own]])
+    order = np.lexsort((number, time, wallets))
+    texts = [f"{UTXO_CHAIN}:{a}" for a in utxo.addresses] + [f"{TOKEN_CHAIN}:{a}" for a in tokens.accounts]
+    return Receipts(wallets[order], texts, number[order], time[order], amount[order])
 
 
 def write_labels(
@@ -129,7 +135,7 @@ def write_truth(path: Path, cast: Cast, utxo: UtxoChain, tokens: TokenChain) -> 
 
 
 def _label_services(cast: Cast, dials: Dials, receipts: Receipts) -> list[tuple[str, ...]]:
-    """Label services as their chain's observers do: the biggest addresses of the main and the deposit wallet."""
+    """Label services as observers do: the biggest addresses of the main, deposit and cold wallet."""
     published: dict[int, float] = {}
     published.update(zip(cast.of("exchange").tolist(), dials.exchange_published, strict=False))
     published.update(zip(cast.of("darknet_market").tolist(), dials.market_published, strict=False))
@@ -201,6 +207,3 @@ def _row(
         "true",
         told,
     )
-
-
-__all__ = ["TOKEN", "UTXO", "Receipts", "list_receipts", "write_labels", "write_truth"]

@@ -28,6 +28,7 @@ class Plan:
     link: Ints
 
     def __len__(self) -> int:
+        """Return the number of rows."""
         return len(self.time)
 
     def take(self, rows: Ints | NDArray[np.bool_]) -> "Plan":

@@ -20,11 +20,12 @@ def make_prices(seed: int) -> Floats:
     steps = rng.normal(0.0, _DAILY, DAYS)
     steps[0] = 0.0
     walk = np.cumsum(steps - steps.mean() * 0.8)
-    return np.round(_FIRST_USD * np.exp(walk), 2)
+    prices: Floats = np.round(_FIRST_USD * np.exp(walk), 2)
+    return prices
 
 
 def write_prices(path: Path, prices: Floats) -> None:
-    """Write the CSV of columns asset, day, usd. The day before the year, when coins were issued, is priced too."""
+    """Write the columns asset, day, usd; the day before the year, when coins were issued, has a price too."""
     lines = ["asset,day,usd", f"{COIN},{(START - timedelta(days=1)).date().isoformat()},{prices[0]:.2f}"]
     for number, usd in enumerate(prices.tolist()):
         lines.append(f"{COIN},{(START + timedelta(days=number)).date().isoformat()},{usd:.2f}")

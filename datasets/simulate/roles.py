@@ -151,7 +151,7 @@ ROLES: Final[tuple[Role, ...]] = (
         150,
         crowd="migrants",
         cases=1.0,
-        habit=Habit(0.3, 95, 0.6, 0.6, 0.45, 1.2, 1.2, 3.6, 13, 2.4, 0.2, 6),
+        habit=Habit(0.3, 130, 0.6, 0.6, 0.45, 1.2, 1.2, 3.6, 13, 2.4, 0.2, 6),
         mix=_mix(exchange=0.3, family=0.42, trader=0.2, person=0.08),
     ),
     Role("family", "person", 220, chains=(0.3, 0.7, 0.0), cases=0.75, reuse=1.0),
@@ -271,7 +271,7 @@ ROLES: Final[tuple[Role, ...]] = (
         mix=_mix(exchange=0.42, mixer=0.32, trader=0.2, exchanger=0.06),
     ),
     # People, and those who handle strangers' money.
-    Role("person", "person", 3000, chains=(0.5, 0.32, 0.18), funding="buy", cases=0.16),
+    Role("person", "person", 3000, chains=(0.5, 0.32, 0.18), funding="buy", cases=0.25),
     Role("exchange", "exchange", 5, chains=(0.0, 0.0, 1.0), funding="reserve", service=True, reuse=1.0),
     Role(
         "payment_processor",

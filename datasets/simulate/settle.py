@@ -15,6 +15,8 @@ COIN_UNIT = 100_000_000
 TOKEN_UNIT = 1_000_000
 _FEE_SAT = 9_000  # set aside for each payment on the UTXO chain, more than nearly all of them cost
 _SMALLEST = (5_000, 100_000)  # raw units below which nobody pays a share of a balance
+_ROUND_SUM = 5 * TOKEN_UNIT  # people buy tokens in round sums
+_MIXED = 0.975  # of what went into a mixer comes out
 _WEEK = 7 * DAY
 LATEST_SWEEP = 2 * DAY
 """Seconds within which a service sweeps a deposit that it does not leave until the customer's next one."""
@@ -37,6 +39,7 @@ class Payments:
     whole: NDArray[np.bool_]
 
     def __len__(self) -> int:
+        """Return the number of rows."""
         return len(self.time)
 
     def take(self, rows: Ints | NDArray[np.bool_]) -> "Payments":
@@ -65,13 +68,15 @@ def settle_plan(seed: int, cast: Cast, plan: Plan, prices: Floats) -> Settled:
     chunk = _draw_chunks(rng, cast, prices)
     delays = draw_delays(rng, 18.0, 0.9, len(plan)) + 2 * 3600
     extra = rng.exponential(0.8, len(plan)) + 0.05
-    drawn = _walk(cast, plan, fixed.tolist(), chunk.tolist(), delays.tolist(), extra.tolist())
+    drawn = _walk(
+        cast, plan, fixed=fixed.tolist(), chunk=chunk.tolist(), delays=delays.tolist(), extra=extra.tolist()
+    )
     moved = _sort([drawn])
     return _fund_services(rng, cast, moved, prices)
 
 
 def _to_raw(rng: np.random.Generator, plan: Plan, chain: Ints, prices: Floats) -> Ints:
-    """Turn dollars into raw units: the token at par, the coin at the day's price, which differs a bit by hour."""
+    """Turn dollars into raw units: the token at par, the coin at the day's price give or take a little."""
     day = np.clip(plan.time // DAY, 0, DAYS - 1)
     coins = plan.usd / (prices[day] * np.exp(rng.normal(0.0, 0.004, len(plan)))) * COIN_UNIT
     return np.where(chain == UTXO, coins, plan.usd * TOKEN_UNIT).round().astype(np.int64)
@@ -87,13 +92,13 @@ def _draw_chunks(rng: np.random.Generator, cast: Cast, prices: Floats) -> Ints:
 
 
 def _walk(
-    cast: Cast, plan: Plan, fixed: list[int], chunk: list[int], delays: list[int], extra: list[float]
+    cast: Cast, plan: Plan, *, fixed: list[int], chunk: list[int], delays: list[int], extra: list[float]
 ) -> Payments:
-    wallets = len(cast.wallet_owner)
+    """Walk through the plan with the balance of every wallet; a top-up is a row of its own, hours earlier."""
     funding = [ROLES[r].funding for r in cast.role[cast.wallet_owner].tolist()]
     chains = cast.wallet_chain.tolist()
     home = cast.main[cast.home[cast.wallet_owner], cast.wallet_chain].tolist()
-    balance = [0] * wallets
+    balance = [0] * len(cast.wallet_owner)
     paid_by_mark: dict[int, int] = {}
     rows: list[tuple[int, int, int, int, int, bool]] = []
     columns = zip(
@@ -105,53 +110,43 @@ def _walk(
         plan.mark.tolist(),
         plan.link.tolist(),
         fixed,
+        delays,
+        extra,
         strict=True,
     )
-    for number, (time, payer, payee, share, tag, mark, link, raw) in enumerate(columns):
-        chain = chains[payer]
+    for time, payer, payee, share, tag, mark, link, raw, delay, more in columns:
+        chain, how, held = chains[payer], funding[payer], balance[payer]
         fee = _FEE_SAT if chain == UTXO else 0
-        held = balance[payer]
-        how = funding[payer]
         amount = raw
         if share > 0.0:
             amount = int(held * share) - fee
         elif link >= 0:
-            amount = int(paid_by_mark.get(link, 0) * 0.975)
-        if amount < _SMALLEST[chain] and (share > 0.0 or link >= 0 or amount <= 0):
+            amount = int(paid_by_mark.get(link, 0) * _MIXED)
+        if amount < (1 if raw else _SMALLEST[chain]):
             continue
-        if held < amount + fee and how != "reserve":
-            if how == "buy" and share == 0.0:
-                missing = amount + fee - held
-                bought = max(
-                    int(missing * (1.0 + 0.2 * extra[number])) + 1, int(chunk[payer] * (0.5 + extra[number]))
-                )
-                if chain == TOKEN:
-                    bought = -(-bought // (5 * TOKEN_UNIT)) * 5 * TOKEN_UNIT
-                rows.append((max(time - delays[number], FIRST - 60), home[payer], payer, bought, -1, False))
-                balance[home[payer]] -= bought
-                balance[payer] += bought
-            else:
-                amount = held - fee
-                if amount < _SMALLEST[chain]:
-                    continue
+        missing = amount + fee - held
+        if missing > 0 and how == "buy":
+            bought = max(int(missing * (1.0 + 0.2 * more)) + 1, int(chunk[payer] * (0.5 + more)))
+            if chain == TOKEN:
+                bought = -(-bought // _ROUND_SUM) * _ROUND_SUM
+            rows.append((max(time - delay, FIRST - 60), home[payer], payer, bought, -1, False))
+            balance[home[payer]] -= bought
+            balance[payer] += bought
+        elif missing > 0 and how == "have":
+            amount = held - fee
+            if amount < _SMALLEST[chain]:
+                continue
         rows.append((time, payer, payee, amount, tag, share >= 1.0))
         balance[payer] -= amount + fee
         balance[payee] += amount
         if mark >= 0:
             paid_by_mark[mark] = amount
-    table = list(zip(*rows, strict=True))
-    return Payments(
-        time=np.array(table[0], dtype=np.int64),
-        payer=np.array(table[1], dtype=np.int64),
-        payee=np.array(table[2], dtype=np.int64),
-        amount=np.array(table[3], dtype=np.int64),
-        tag=np.array(table[4], dtype=np.int64),
-        whole=np.array(table[5], dtype=bool),
-    )
+    columns_out = [np.array(column) for column in zip(*rows, strict=True)]
+    return Payments(*columns_out)
 
 
 def _fund_services(rng: np.random.Generator, cast: Cast, moved: Payments, prices: Floats) -> Settled:
-    """Give services what they need: houses a float at the start, exchanges weekly transfers with cold storage."""
+    """Give services what they need: houses a float, exchanges weekly transfers with cold storage."""
     unit = {UTXO: int(COIN_UNIT / prices[0]), TOKEN: TOKEN_UNIT}  # one dollar
     parts = [moved]
     houses = [o for o in range(cast.owners) if ROLES[cast.role[o]].funding == "reserve"]
@@ -193,7 +188,7 @@ def _lowest(moved: Payments, wallet: int, late: int) -> int:
 def _manage_reserve(
     rng: np.random.Generator, moved: Payments, hot: int, cold: int, buffer: int, *, on_token: bool
 ) -> tuple[Payments, int]:
-    """Plan the weekly transfers between a hot and a cold wallet, and return what the cold one must start with."""
+    """Plan weekly transfers between a hot and a cold wallet; return them and the cold one's first balance."""
     rows = (moved.payer == hot) | (moved.payee == hot)
     # Deposits on the token chain reach the main wallet with the sweep: counted late, they cannot be missed.
     late = (moved.tag[rows] >= 0) & (moved.payee[rows] == hot) & on_token

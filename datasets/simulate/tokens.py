@@ -1,4 +1,4 @@
-"""The token chain: payments become transfers between accounts; services give each customer a deposit account."""
+"""The token chain: payments become transfers between accounts, one account a customer at services."""
 
 from dataclasses import dataclass
 

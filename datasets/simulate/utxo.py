@@ -107,7 +107,7 @@ class _State:
         self.out_address.append(address)
 
     def take_coins(self, wallet: int, want: int, fee_rate: int, outputs: int) -> tuple[list[int], int, int]:
-        """Take a wallet's oldest coins until they cover `want` and the fee; return them, their sum and the fee."""
+        """Take a wallet's oldest coins until they cover `want` and the fee; return them, sum and fee."""
         own, value = self.coins[wallet], self.out_value
         taken: list[int] = []
         total = 0
@@ -239,7 +239,7 @@ def _pay(state: _State, block: int, fee_rate: int, payer: int, rows: list[_Row])
 
 
 def _join(state: _State, block: int, fee_rate: int, join: Join, price: float) -> None:
-    """Write a CoinJoin of those of its members who hold enough: equal outputs first mixed, change after them."""
+    """Write a CoinJoin of those of its members who hold enough: equal outputs and change, shuffled."""
     equal = int(join.usd / price * COIN_UNIT)
     parts: list[tuple[int, list[int], int]] = []
     for wallet in join.wallets:

@@ -9,9 +9,10 @@ import numpy as np
 
 from chains.assets import SIMULATED_TOKEN
 from datasets.simulate.agents.markets import trade_on_markets
+from datasets.simulate.agents.passing import pass_on
 from datasets.simulate.agents.people import gamble, join_coins, live, pay_wages
 from datasets.simulate.agents.services import pay_miners, process_payments, react_to_cases, sweep_deposits
-from datasets.simulate.agents.trades import collect_receipts, pass_on, pay_out
+from datasets.simulate.agents.trades import collect_receipts, pay_out
 from datasets.simulate.cases import Cases, close_cases
 from datasets.simulate.cast import Cast, make_cast
 from datasets.simulate.clock import DAY
@@ -88,7 +89,7 @@ def simulate_world(
     tell(5, _STEPS)
     write_utxo(out / "utxo.parquet", utxo)
     tell(6, _STEPS)
-    receipts = list_receipts(cast, utxo, tokens)
+    receipts = list_receipts(utxo, tokens)
     counts = write_labels(
         out / "labels.csv", seed=seed, dials=dials, cast=cast, cases=cases, receipts=receipts
     )

@@ -58,7 +58,9 @@ def test_same_seed_same_bytes_with_another_hash_seed(world: World, tmp_path: Pat
         f"simulate_world(Path(sys.argv[1]), seed=11, transfers={SMALL})"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "4242", "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, "-c", command, str(tmp_path / "again")], check=True, cwd=ROOT, env=environment)
+    subprocess.run(
+        [sys.executable, "-c", command, str(tmp_path / "again")], check=True, cwd=ROOT, env=environment
+    )
     mine, other = hash_files(world.folder), hash_files(tmp_path / "again")
     assert sorted(mine) == [
         "labels.csv",
@@ -78,7 +80,7 @@ def test_another_seed_is_another_world(world: World, tmp_path: Path) -> None:
     assert all(mine[name] != other[name] for name in mine)
 
 
-def test_every_input_spends_an_unspent_output_at_its_exact_value(transactions: list[dict[str, Any]]) -> None:
+def test_every_input_spends_an_unspent_output_at_its_value(transactions: list[dict[str, Any]]) -> None:
     unspent: dict[tuple[str, int], tuple[int, list[str]]] = {}
     inputs = 0
     for row in transactions:
@@ -86,7 +88,10 @@ def test_every_input_spends_an_unspent_output_at_its_exact_value(transactions: l
         for place, spent in enumerate(row["inputs"]):
             assert spent["index"] == place
             key = (spent["spent_transaction_hash"], spent["spent_output_index"])
-            assert unspent.pop(key) == (spent["value"], spent["addresses"])  # KeyError: absent, or spent twice
+            assert unspent.pop(key) == (
+                spent["value"],
+                spent["addresses"],
+            )  # KeyError: absent, or spent twice
             paid += spent["value"]
             inputs += 1
         received = 0
@@ -123,8 +128,8 @@ def test_blocks_follow_each_other_and_begin_with_a_coinbase(transactions: list[d
     times = [time for _, time in blocks.values()]
     assert times == sorted(times)
     assert len({block for block, _ in blocks.values()}) == len(blocks)
-    assert datetime(2022, 12, 28) < times[0]
-    assert times[-1] < datetime(2024, 1, 1)
+    assert times[0].isoformat() > "2022-12-31"
+    assert times[-1].isoformat() < "2024-01-01"
 
 
 def test_coinjoins_have_equal_outputs_of_different_owners(
@@ -164,7 +169,9 @@ def test_vectorised_bech32_equals_the_scalar_one() -> None:
     assert encode_witness(programs) == [encode_segwit("sim", 0, bytes(p)) for p in programs]
 
 
-def test_token_accounts_never_pay_what_they_do_not_have(world: World, truth: dict[str, dict[str, str]]) -> None:
+def test_token_accounts_never_pay_what_they_do_not_have(
+    world: World, truth: dict[str, dict[str, str]]
+) -> None:
     table = pq.read_table(world.tokens).to_pydict()
     assert table["time"] == sorted(table["time"])
     assert set(table["currency"]) == {world.token_contract}
@@ -196,10 +203,12 @@ def test_labels_are_partial_late_and_sometimes_wrong(
     markets = {row["published_at"] for row in labels if row["category"] == "darknet_market"}
     assert min(markets) < "2023-03-15"
     assert max(markets) > "2023-06-01"
-    assert {row["owner"] for row in truth.values() if row["role"] == "exchange"} - {r["entity"] for r in labels}
+    assert {row["owner"] for row in truth.values() if row["role"] == "exchange"} - {
+        r["entity"] for r in labels
+    }
 
 
-def test_who_stopped_makes_no_payments_after_the_case(world: World, labels: list[dict[str, str]]) -> None:
+def test_most_confirmed_owners_stop_after_the_case(world: World, labels: list[dict[str, str]]) -> None:
     table = pq.read_table(world.tokens).to_pydict()
     closed = {
         row["account"].removeprefix("eip155:78284:"): datetime.fromisoformat(row["published_at"][:-1])
@@ -226,7 +235,9 @@ def test_prices_cover_every_day_of_the_ledger(world: World, transactions: list[d
     assert all(float(row["usd"]) > 0 for row in rows)
 
 
-def test_size_follows_the_request_and_description_counts_it(world: World, transactions: list[dict[str, Any]]) -> None:
+def test_size_follows_the_request_and_description_counts_it(
+    world: World, transactions: list[dict[str, Any]]
+) -> None:
     told = json.loads(world.description.read_text(encoding="utf-8"))
     assert told["counts"]["utxo_transfers"] == len(transactions)
     assert told["counts"]["token_transfers"] == pq.read_metadata(world.tokens).num_rows
@@ -236,7 +247,9 @@ def test_size_follows_the_request_and_description_counts_it(world: World, transa
 
 def test_progress_ends_where_it_said(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    simulate_world(tmp_path / "w", seed=3, transfers=1_500, progress=lambda done, whole: told.append((done, whole)))
+    simulate_world(
+        tmp_path / "w", seed=3, transfers=1_500, progress=lambda done, whole: told.append((done, whole))
+    )
     assert told[0][0] == 0
     assert told[-1][0] == told[-1][1]
     assert [done for done, _ in told] == sorted(done for done, _ in told)

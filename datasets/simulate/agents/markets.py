@@ -5,7 +5,7 @@ import numpy as np
 from datasets.simulate.agents.targets import list_crowd
 from datasets.simulate.agents.trades import draw_owner_times
 from datasets.simulate.cast import TOKEN, UTXO, Cast
-from datasets.simulate.clock import DAY, END, Ints, draw_delays, make_generator
+from datasets.simulate.clock import DAY, END, Floats, Ints, draw_delays, make_generator
 from datasets.simulate.dials import Dials
 from datasets.simulate.plan import Plan, draw_tickets, make_plan
 
@@ -51,6 +51,7 @@ def trade_on_markets(seed: int, dials: Dials, cast: Cast) -> list[Plan]:
             )
         )
         refunded = rng.random(len(which)) < dials.market_refunds
+        kept = ~refunded
         back = time + draw_delays(rng, 90.0, 0.5, len(which))
         plans.append(
             make_plan(
@@ -61,21 +62,29 @@ def trade_on_markets(seed: int, dials: Dials, cast: Cast) -> list[Plan]:
             )
         )
         plans.append(
-            _withdraw(rng, cast, chain, seller[~refunded], market[~refunded], time[~refunded], usd[~refunded])
+            _withdraw(
+                rng,
+                cast,
+                chain,
+                seller=seller[kept],
+                market=market[kept],
+                time=time[kept],
+                usd=usd[kept],
+            )
         )
-        plans.append(_visit(rng, dials, cast, chain))
+        plans.append(_visit(rng, cast, chain, tourists=dials.market_tourists))
     return plans
 
 
 def _withdraw(
-    rng: np.random.Generator, cast: Cast, chain: int, seller: Ints, market: Ints, time: Ints, usd: np.ndarray
+    rng: np.random.Generator, cast: Cast, chain: int, *, seller: Ints, market: Ints, time: Ints, usd: Floats
 ) -> Plan:
     """Plan one withdrawal per seller, market and period, of all orders released in it."""
     released = time + draw_delays(rng, 80.0, 0.4, len(time))
     every = np.clip(cast.habit["every"], 2.0, 30.0)
     period = (released / (every[seller] * DAY)).astype(np.int64)
     if not len(seller):
-        return make_plan(time, seller, seller)
+        return make_plan(time, seller, market)
     order = np.lexsort((released, period, market, seller))
     seller, market, period, released, usd = (
         seller[order],
@@ -98,11 +107,11 @@ def _withdraw(
     )
 
 
-def _visit(rng: np.random.Generator, dials: Dials, cast: Cast, chain: int) -> Plan:
-    """Plan withdrawals to owners outside the trade: coins sold to a market's customers, winnings, debts paid."""
+def _visit(rng: np.random.Generator, cast: Cast, chain: int, *, tourists: float) -> Plan:
+    """Plan withdrawals to owners outside the trade, who took a market's coins for a sale or a debt."""
     owners = cast.on(chain, *_TOURISTS)
-    tourists = owners[rng.random(len(owners)) < dials.market_tourists]
-    owner = np.repeat(tourists, 1 + rng.poisson(2.0, len(tourists)))
+    some = owners[rng.random(len(owners)) < tourists]
+    owner = np.repeat(some, 1 + rng.poisson(2.0, len(some)))
     markets = cast.of("darknet_market")
     market = markets[(rng.random(len(owner)) * len(markets)).astype(np.int64)]
     full = np.ones(len(owner))

@@ -11,51 +11,46 @@ from datasets.simulate.roles import HIRED
 
 _INTERVALS = (7.0, 14.0, 30.0)
 _INTERVAL_CHANCES = {
-    "courier_payout": (0.35, 0.4, 0.25),
+    "courier_payout": (0.25, 0.55, 0.2),
     "payroll_office": (0.3, 0.4, 0.3),
     "employer": (0.05, 0.15, 0.8),
 }
 
 
 def pay_wages(seed: int, cast: Cast) -> list[Plan]:
-    """Plan wages: the same hands, week by week or month by month, at nearly the same sums."""
+    """Plan wages: the same hands on the same paydays, weekly or monthly, at nearly the same sums."""
     rng = make_generator(seed, "wages")
     plans: list[Plan] = []
     for name, (hands, wage) in HIRED.items():
         for chain in (UTXO, TOKEN):
             payers = cast.on(chain, name)
-            people = cast.on(chain, "person")
-            hired = 2 + rng.poisson(hands * np.clip(cast.size[payers], 0.3, 2.0))
             every = rng.choice(np.array(_INTERVALS), size=len(payers), p=np.array(_INTERVAL_CHANCES[name]))
             pay = wage * np.exp(rng.normal(0.0, 0.45, len(payers))) * (every / 7.0) ** 0.5
-            rounds = np.maximum(((cast.end[payers] - cast.start[payers]) / every).astype(np.int64), 1)
-            which = np.repeat(np.arange(len(payers)), hired)
-            hand = people[(rng.random(len(which)) * len(people)).astype(np.int64)]
-            own = pay[which] * np.exp(rng.normal(0.0, 0.25, len(which)))
-            each = np.repeat(np.arange(len(which)), rounds[which])
-            starts = np.cumsum(rounds[which]) - rounds[which]
-            nth = np.arange(len(each)) - starts[each]
-            payer = which[each]
-            # One payday for all hands of a payer: its own hour, an hour's work, a day's slip now and then.
+            hired = 2 + rng.poisson(hands * np.clip(cast.size[payers], 0.3, 2.0))
+            paydays = np.maximum(((cast.end[payers] - cast.start[payers]) / every).astype(np.int64), 1)
+            # One row a payer, then one a hand, then one a hand and payday.
+            payer_of_hand = np.repeat(np.arange(len(payers)), hired)
+            hand = rng.choice(cast.on(chain, "person"), size=len(payer_of_hand))
+            usual = pay[payer_of_hand] * np.exp(rng.normal(0.0, 0.25, len(hand)))
+            row = np.repeat(np.arange(len(hand)), paydays[payer_of_hand])
+            nth = np.arange(len(row)) - (np.cumsum(paydays[payer_of_hand]) - paydays[payer_of_hand])[row]
+            worked = rng.random(len(row)) < 0.9
+            row, nth = row[worked], nth[worked]
+            payer = payer_of_hand[row]
             hour = rng.uniform(5.0, 15.0, len(payers))
-            slip = rng.integers(0, 2, size=int(rounds.sum()) or 1)
-            first_round = np.cumsum(rounds) - rounds
-            day = (
-                np.floor(cast.start[payers][payer] + (nth + 0.6) * every[payer])
-                + slip[first_round[payer] + nth]
+            slip = rng.integers(0, 2, size=(len(payers), DAYS))
+            day = np.floor(cast.start[payers[payer]] + (nth + 0.6) * every[payer]) + slip[payer, nth]
+            time = (day * DAY + hour[payer] * 3600.0 + rng.random(len(row)) * 1800.0).astype(np.int64)
+            changed = np.where(rng.random(len(row)) < 0.7, 1.0, rng.uniform(0.6, 1.3, len(row)))
+            usd = np.round(usual[row] * changed, 0)
+            plans.append(
+                make_plan(time, cast.main[payers[payer], chain], cast.main[hand[row], chain], usd=usd)
             )
-            time = (day * DAY + hour[payer] * 3600.0 + rng.random(len(each)) * 1800.0).astype(np.int64)
-            worked = rng.random(len(each)) < 0.9
-            usd = np.round(
-                own[each] * np.where(rng.random(len(each)) < 0.7, 1.0, rng.uniform(0.6, 1.3, len(each))), 0
-            )
-            wages = make_plan(time, cast.main[payers[payer], chain], cast.main[hand[each], chain], usd=usd)
-            plans.append(wages.take(worked[: len(wages)]) if len(wages) == len(worked) else wages)
     return plans
 
 
 def live(seed: int, cast: Cast, payments: int) -> list[Plan]:
-    """Plan `payments` small payments between people, and half as many sales of coins to an exchange or trader."""
+    """Plan `payments` small payments between people, and half as many sales of coins to an exchange."""
     rng = make_generator(seed, "people")
     people = cast.of("person")
     payer = people[(len(people) * rng.random(payments) ** 1.4).astype(np.int64)]
@@ -65,11 +60,12 @@ def live(seed: int, cast: Cast, payments: int) -> list[Plan]:
         pick_usual(rng, payer, cast.on(UTXO, "person")),
         pick_usual(rng, payer, cast.on(TOKEN, "person")),
     )
-    full = np.full(payments, 1.0)
-    usd = draw_tickets(rng, 45.0 * full, full, 0.4 * full)
-    rows = np.arange(payments)
+    full = np.ones(payments)
     gifts = make_plan(
-        draw_owner_times(rng, cast, payer), cast.main[payer, chain], cast.main[friend[rows], chain], usd=usd
+        draw_owner_times(rng, cast, payer),
+        cast.main[payer, chain],
+        cast.main[friend, chain],
+        usd=draw_tickets(rng, 45.0 * full, full, 0.4 * full),
     )
     sellers = people[(rng.random(payments // 2) * len(people)).astype(np.int64)]
     on = draw_chains(rng, cast, sellers)

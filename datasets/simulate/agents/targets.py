@@ -14,7 +14,8 @@ def draw_chains(rng: np.random.Generator, cast: Cast, owners: Ints) -> Ints:
     token = rng.random(len(owners)) < 0.5
     has_utxo = cast.main[owners, UTXO] >= 0
     has_token = cast.main[owners, TOKEN] >= 0
-    return np.where(has_utxo & (~has_token | ~token), UTXO, TOKEN)
+    chains: Ints = np.where(has_utxo & (~has_token | ~token), UTXO, TOKEN).astype(np.int64)
+    return chains
 
 
 def pick_usual(rng: np.random.Generator, owners: Ints, pool: Ints) -> Ints:
@@ -53,7 +54,7 @@ def pick_service(rng: np.random.Generator, cast: Cast, owners: Ints) -> Ints:
 
 
 def pick_target(rng: np.random.Generator, cast: Cast, kind: str, owners: Ints, chain: int) -> Ints:
-    """Return whom each owner pays on `chain` for a target of this kind; −1 where it has no such target there."""
+    """Return whom each owner pays on `chain` for a target of this kind; −1 where it has none there."""
     drug = cast.drug[owners]
     if kind == "treasury":
         picked = pick_member(rng, cast, owners, chain, "drug_treasury", "employer")

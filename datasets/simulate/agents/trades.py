@@ -1,6 +1,7 @@
 """Trades: receipts from a crowd and payouts, the same code for a drug shop and for its honest doubles."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from datasets.simulate.agents.targets import (
     draw_chains,
@@ -9,7 +10,6 @@ from datasets.simulate.agents.targets import (
     pick_member,
     pick_service,
     pick_target,
-    pick_usual,
 )
 from datasets.simulate.cast import TOKEN, UTXO, Cast
 from datasets.simulate.clock import DAY, Floats, Ints, draw_delays, draw_times, make_generator
@@ -37,7 +37,9 @@ def collect_receipts(seed: int, dials: Dials, cast: Cast) -> list[Plan]:
             rate = cast.habit["per_day"][owners] * cast.size[owners] * np.where(both, 0.5, 1.0)
             counts = np.minimum(rng.poisson(np.clip(rate * span, 1.0, 260.0)), 260)
             rows = np.repeat(owners, counts)
-            payers = _draw_payers(rng, dials, cast, role.crowd, chain, owners, counts)
+            payers = _draw_payers(
+                rng, cast, role.crowd, chain, owners=owners, counts=counts, covered=dials.covered
+            )
             nth = (cast.habit["menu"][rows] * rng.random(len(rows)) ** 1.6).astype(np.int64)
             usd = draw_tickets(
                 rng,
@@ -88,7 +90,9 @@ def pay_out(seed: int, dials: Dials, cast: Cast) -> list[Plan]:
             ]
             names = np.where(astray, honest, names)
         share = np.where(names == "person", share * 0.3, share)
-        plan, mark = _aim(rng, cast, names, payer, chain, time, np.clip(share, 0.02, 0.98), mark)
+        plan, mark = _aim(
+            rng, cast, names, payer=payer, chain=chain, time=time, share=np.clip(share, 0.02, 0.98), mark=mark
+        )
         plans += plan
     return plans
 
@@ -105,49 +109,15 @@ def draw_owner_times(rng: np.random.Generator, cast: Cast, rows: Ints) -> Ints:
     )
 
 
-def pass_on(seed: int, dials: Dials, cast: Cast, plan: Plan) -> list[Plan]:
-    """Plan how drop accounts and families pass on what they get, most of it, within hours or days."""
-    rng = make_generator(seed, "passing")
-    plans: list[Plan] = []
-    owners = cast.wallet_owner[plan.payee]
-    # Median hours before the money moves on; pulled together by the same dial as the habits.
-    middle = 11.0
-    for name, hours in (("drop_account", 6.0), ("family", 20.0)):
-        median = middle * (hours / middle) ** (1.0 - dials.alike)
-        rows = np.flatnonzero(cast.is_role(owners, name) & (rng.random(len(owners)) < 0.9))
-        payer = owners[rows]
-        wallet = plan.payee[rows]
-        chain = cast.wallet_chain[wallet]
-        own_pace = np.exp(np.random.default_rng([seed, 1, len(name)]).normal(0.0, dials.spread, cast.owners))
-        time = plan.time[rows] + draw_delays(rng, median * own_pace[payer], 0.8, len(rows))
-        share = np.where(rng.random(len(rows)) < 0.75, 0.99, rng.uniform(0.5, 0.98, len(rows)))
-        payee = np.full(len(rows), -1)
-        tag = np.full(len(rows), -1)
-        fixed = np.random.default_rng([seed, 2, len(name)]).random(cast.owners)[payer]
-        roll = np.where(rng.random(len(rows)) < 0.8, fixed, rng.random(len(rows)))
-        for on in (UTXO, TOKEN):
-            here = chain == on
-            main = cast.main[:, on]
-            if name == "drop_account":
-                first = pick_member(rng, cast, payer, on, "drug_treasury")
-                second = pick_target(rng, cast, "exchanger", payer, on)
-            else:
-                first = pick_member(rng, cast, payer, on, "employer", "remittance_agent")
-                second = pick_usual(rng, payer, cast.on(on, "p2p_trader"))
-            spilt = rng.random(len(rows)) < (dials.spill * 0.5 if name == "drop_account" else 0.0)
-            choice = np.where(roll < 0.38, first, np.where(roll < 0.6, second, -1))
-            choice = np.where(spilt, -1, choice)
-            payee = np.where(here & (choice >= 0), main[choice], payee)
-        service = pick_service(rng, cast, payer)
-        to_service = payee < 0
-        payee = np.where(to_service, cast.deposit[service, chain], payee)
-        tag = np.where(to_service, payer, tag)
-        plans.append(make_plan(time, wallet, payee, share=share, tag=tag))
-    return plans
-
-
 def _draw_payers(
-    rng: np.random.Generator, dials: Dials, cast: Cast, crowd: str, chain: int, owners: Ints, counts: Ints
+    rng: np.random.Generator,
+    cast: Cast,
+    crowd: str,
+    chain: int,
+    *,
+    owners: Ints,
+    counts: Ints,
+    covered: float,
 ) -> Ints:
     """Draw the payer of each receipt from a circle of its own per owner, the regulars first."""
     members = list_crowd(cast, crowd, chain)
@@ -155,7 +125,7 @@ def _draw_payers(
     circle = np.maximum((counts / np.maximum(cast.habit["loyalty"][owners], 1.0)).astype(np.int64), 1)
     first = np.concatenate([[0], np.cumsum(circle)[:-1]])
     total = int(circle.sum())
-    strangers = rng.random(total) < dials.covered
+    strangers = rng.random(total) < covered
     known = np.where(
         strangers,
         anyone[(rng.random(total) * len(anyone)).astype(np.int64)],
@@ -169,7 +139,8 @@ def _draw_payers(
 def _aim(
     rng: np.random.Generator,
     cast: Cast,
-    names: np.ndarray,
+    names: NDArray[np.str_],
+    *,
     payer: Ints,
     chain: Ints,
     time: Ints,
