@@ -26,6 +26,7 @@ MAX_ACCOUNT = 128  # characters of CAIP-10's account part, percent-encoded
 TRON_VERSION = b"\x41"
 
 _HEX20 = re.compile("[0-9a-fA-F]{40}")
+_PLAIN = re.compile("[-.a-zA-Z0-9]*")
 _EVM = re.compile("0x[0-9a-fA-F]{40}")
 _STAND_IN = re.compile("script-[0-9a-f]{40}|output-[0-9a-f]{64}-[0-9]{1,10}")
 _NONSTANDARD = re.compile("nonstandard[0-9a-f]{40}")  # bitcoin-etl's word for a script without an address
@@ -89,6 +90,8 @@ def why_no_address(text: str) -> str:
 
 def percent_encoded(text: str) -> str:
     """Percent-encoded for CAIP-10 and CAIP-19, which allow letters, digits, `-`, `.` and `%` only."""
+    if _PLAIN.fullmatch(text):
+        return text
     return quote(text, safe="").replace("_", "%5F").replace("~", "%7E")
 
 
