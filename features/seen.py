@@ -14,7 +14,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from datasets.store import open_ledger
+from datasets.store import CONFIG, open_ledger
 from features.entities import cluster_entities
 
 
@@ -24,13 +24,12 @@ def see(ledger: Path, as_of: datetime, *, threads: int | None = None) -> duckdb.
     The connection keeps the ledger open for reading until it is closed.
     Raises LedgerMissing, LedgerBusy, LedgerTooNew, FileError as `open_ledger` does.
     """
-    open_ledger(ledger, threads=threads).close()  # its checks, its waiting and its messages
-    connection = duckdb.connect(":memory:")
+    connection = duckdb.connect(":memory:", config=CONFIG)
     try:
         connection.execute("SET TimeZone = 'UTC'")
         if threads is not None:
             connection.execute(f"SET threads = {int(threads)}")
-        connection.execute(f"ATTACH '{_quoted(ledger)}' AS ledger (READ_ONLY)")
+        _attach(connection, ledger)
         connection.execute(_step("1_seen_transfer"), {"as_of": as_of})
         connection.execute(_step("2_seen_leg"))
         _order_spends(connection)
@@ -47,8 +46,18 @@ def _step(name: str) -> str:
     return (files("features") / "steps" / f"{name}.sql").read_text(encoding="utf-8")
 
 
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
+def _attach(connection: duckdb.DuckDBPyConnection, ledger: Path) -> None:
+    """Attach the ledger for reading; a writer that slips in after the check is waited for again."""
+    quoted = str(ledger).replace("'", "''")
+    while True:
+        open_ledger(ledger).close()  # its checks, its waiting and its messages
+        try:
+            connection.execute(f"ATTACH '{quoted}' AS ledger (READ_ONLY)")
+        except duckdb.IOException as error:
+            if "lock" not in str(error):
+                raise
+        else:
+            return
 
 
 def _order_spends(connection: duckdb.DuckDBPyConnection) -> None:
