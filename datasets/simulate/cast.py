@@ -62,8 +62,7 @@ class Cast:
     @property
     def drug(self) -> NDArray[np.bool_]:
         """Whether an owner is in the drug trade, by owner."""
-        drug: NDArray[np.bool_] = np.isin(self.role, [i for i, role in enumerate(ROLES) if role.drug])
-        return drug
+        return np.isin(self.role, [i for i, role in enumerate(ROLES) if role.drug])
 
     def of(self, *names: str) -> Ints:
         """Return the owners of these roles, ascending."""
@@ -72,7 +71,8 @@ class Cast:
     def on(self, chain: int, *names: str) -> Ints:
         """Return the owners of these roles who have a wallet on `chain`, ascending."""
         owners = self.of(*names)
-        return owners[self.main[owners, chain] >= 0]
+        present: Ints = owners[self.main[owners, chain] >= 0]
+        return present
 
     def is_role(self, owners: Ints, *names: str) -> NDArray[np.bool_]:
         """Tell for each owner whether it has one of these roles."""

@@ -25,8 +25,6 @@ class Dials:
     """Day on which each darknet market's wallets become publicly known; over 365 is never."""
     market_refunds: float = 0.08
     """Share of market orders that are paid back to the buyer."""
-    market_other_goods: float = 0.35
-    """Share of the sellers on darknet markets who sell no drugs."""
     market_tourists: float = 0.08
     """Share of owners outside the drug trade (shops, agents, traders, freelancers, scammers…) whom a darknet
     market's wallet pays now and then: coins taken for a sale or a debt."""

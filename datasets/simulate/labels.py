@@ -49,7 +49,7 @@ class Receipts:
 
 
 def list_receipts(utxo: UtxoChain, tokens: TokenChain) -> Receipts:
-    """List what wallets received from others: no change, and nothing at deposit accounts of the token chain."""
+    """List what wallets received from others: no change, and no deposits on the token chain."""
     transaction = np.repeat(np.arange(len(utxo.block)), np.diff(utxo.out_first))
     wallet = utxo.address_wallet[utxo.out_address]
     payer = np.full(len(utxo.block), -1)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from chains.assets import SIMULATED_TOKEN
+from chains.errors import InputError
 from datasets.simulate.agents.markets import trade_on_markets
 from datasets.simulate.agents.passing import pass_on
 from datasets.simulate.agents.people import gamble, join_coins, live, pay_wages
@@ -28,6 +29,9 @@ from datasets.simulate.utxo import build_chain
 
 FULL = 138_000
 """Transfers of the world that the table of roles is written for."""
+
+SMALLEST = 1_000
+"""Transfers below which there is no world worth the name."""
 
 _STEPS = 8
 _BLOCK_SECONDS = 7_200
@@ -62,8 +66,14 @@ def simulate_world(
 ) -> World:
     """Write a world of about `transfers` transfers under `out`: ledgers, labels, prices, truth, description.
 
-    The same seed, size and dials give the same bytes. `truth.csv` is for evaluation and never imported.
+    The same seed, size and dials give the same bytes. `truth.csv` is for evaluation and never imported;
+    `world.json` is written last. Raises InputError for a negative seed or a size below `SMALLEST`.
     """
+    if seed < 0 or transfers < SMALLEST:
+        raise InputError(
+            f"a world needs a seed of 0 or more and at least {SMALLEST} transfers: "
+            f"this was seed {seed}, {transfers} transfers"
+        )
     dials = dials or Dials()
     scale = transfers / FULL
     tell = progress or (lambda _done, _whole: None)

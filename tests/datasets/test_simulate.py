@@ -16,9 +16,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from chains.address import encode_segwit, find_chain, parse_account
+from chains.errors import InputError
+from chains.files import PaymentMapping
+from datasets.ingest import import_file
+from datasets.labels import import_labels
+from datasets.prices import import_prices
 from datasets.simulate.addresses import draw_programs, encode_witness
 from datasets.simulate.roles import ROLES
 from datasets.simulate.world import World, simulate_world
+from datasets.store import open_ledger
 from datasets.taxonomy import load_taxonomy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -253,3 +259,37 @@ def test_progress_ends_where_it_said(tmp_path: Path) -> None:
     assert told[0][0] == 0
     assert told[-1][0] == told[-1][1]
     assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+
+@pytest.mark.parametrize(("seed", "transfers"), [(-1, 2_000), (1, 999), (1, -5)])
+def test_refuses_a_world_that_cannot_be(tmp_path: Path, seed: int, transfers: int) -> None:
+    with pytest.raises(InputError, match="at least 1000 transfers"):
+        simulate_world(tmp_path / "w", seed=seed, transfers=transfers)
+    assert not (tmp_path / "w").exists()
+
+
+def test_the_files_import_whole(world: World, tmp_path: Path) -> None:
+    """Every row of both ledgers becomes legs, and every label finds its address."""
+    mapping = PaymentMapping.parse(world.token_mapping)
+    with open_ledger(tmp_path / "ledger.duckdb", write=True) as ledger:
+        utxo = import_file(
+            ledger, "bitcoin-etl", world.utxo, chain=find_chain(world.utxo_chain), code_version="test"
+        )
+        tokens = import_file(
+            ledger,
+            "payments",
+            world.tokens,
+            chain=find_chain(world.token_chain),
+            mapping=mapping,
+            code_version="test",
+        )
+        assert utxo.transfers == utxo.source_rows == world.counts["utxo_transfers"]
+        assert tokens.transfers == tokens.source_rows == world.counts["token_transfers"]
+        assert utxo.quarantined + tokens.quarantined + utxo.lossy + tokens.lossy + tokens.repeated == 0
+        assert import_prices(ledger, world.prices).added == 366
+        labels = import_labels(
+            ledger, "csv", world.labels, recorded_at=datetime.fromisoformat("2024-01-02"), strict=True
+        )
+        assert labels.labels == world.counts["service_labels"] + world.counts["case_labels"]
+        listed = ledger.connection.execute("SELECT count(*) FROM asset WHERE listed AND decimals IN (6, 8)")
+        assert listed.fetchall() == [(2,)]

@@ -14,8 +14,7 @@ def draw_chains(rng: np.random.Generator, cast: Cast, owners: Ints) -> Ints:
     token = rng.random(len(owners)) < 0.5
     has_utxo = cast.main[owners, UTXO] >= 0
     has_token = cast.main[owners, TOKEN] >= 0
-    chains: Ints = np.where(has_utxo & (~has_token | ~token), UTXO, TOKEN).astype(np.int64)
-    return chains
+    return np.where(has_utxo & (~has_token | ~token), UTXO, TOKEN)
 
 
 def pick_usual(rng: np.random.Generator, owners: Ints, pool: Ints) -> Ints:
@@ -23,7 +22,8 @@ def pick_usual(rng: np.random.Generator, owners: Ints, pool: Ints) -> Ints:
     if not len(pool):
         return np.full(len(owners), -1)
     nth = (_USUAL * rng.random(len(owners)) ** 2).astype(np.int64)
-    return pool[(owners * 2_654_435_761 + nth * 40_503_001) % len(pool)]
+    picked: Ints = pool[(owners * 2_654_435_761 + nth * 40_503_001) % len(pool)]
+    return picked
 
 
 def pick_member(
