@@ -68,7 +68,7 @@ def conformal_threshold(scores: NDArray[np.float64], alpha: float) -> float | No
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must lie between 0 and 1, not {alpha}")
     count = len(scores)
-    # In exact fractions: 0.01 * 300 in doubles is 3.0000000000000004 or 2.9999999999999996 by luck.
+    # In exact fractions: 0.29 * 100 in doubles is 28.999999999999996, one owner too few.
     allowed = int(Fraction(str(alpha)) * (count + 1))
     if allowed < 1:
         return None

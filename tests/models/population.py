@@ -23,6 +23,8 @@ NAMES = tuple(
 )
 POPULATION = Population(simulated=True, chains=(CHAIN,))
 CATEGORIES = ("person", "merchant", "exchange", "scam")
+SILENT = "age_days"
+"""A feature that is alike for all, and so says nothing."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ def make_world(*, seed: int = 5, owners: int = 900, drug_share: float = 0.2) -> 
     frames = []
     for moment in MOMENTS:
         values = style[whose] + 0.3 * random.normal(size=(len(accounts), len(NAMES)))
+        values[:, NAMES.index(SILENT)] = 7.0
         values[random.random(values.shape) < 0.1] = np.nan
         seeded = np.asarray([published[owner] < moment for owner in whose])
         frames.append(make_frame(moment, [account for account, _ in accounts], values, seeded=seeded))

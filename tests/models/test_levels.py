@@ -42,18 +42,19 @@ def test_too_few_owners_give_no_threshold(alpha: float, needed: int) -> None:
 
 
 def test_the_count_of_allowed_alarms_is_exact() -> None:
-    # 0.01 * 300 and 0.05 * 60 are whole numbers that doubles miss by a hair.
+    # 0.29 * 100 is a whole number that doubles miss by a hair.
+    assert conformal_threshold(np.arange(99.0), 0.29) == 70.0
     assert conformal_threshold(np.arange(299.0), 0.01) == 296.0
     assert conformal_threshold(np.arange(59.0), 0.05) == 56.0
 
 
 def test_levels_follow_the_thresholds() -> None:
-    found = set_thresholds(np.arange(199.0), np.asarray([150.0, 190.0, 198.0]))
+    found = set_thresholds(np.arange(199.0), np.asarray([150.0, 189.0, 190.0, 198.0]))
     assert found.medium.log_odds == 189.0
     assert found.high.log_odds == 197.0
     assert [found.level(s) for s in (189.0, 189.5, 197.0, 197.5)] == ["LOW", "MEDIUM", "MEDIUM", "HIGH"]
     assert (found.medium.later_flagged, found.high.later_flagged) == (2, 1)
-    assert found.medium.later_rate == pytest.approx(2 / 3)
+    assert found.medium.later_rate == pytest.approx(2 / 4)
     assert found.medium.why is None
 
 

@@ -82,6 +82,8 @@ def test_the_score_is_the_probability_at_an_even_prior(model: Model) -> None:
     prior = float(np.log(0.01 / 0.99))
     assert model.calibration.prevalence == 0.01
     assert [model.score(prior + x) for x in (-50.0, 0.0, float(np.log(3)), 50.0)] == [0, 50, 75, 100]
+    at = [prior + float(np.log(p / (1 - p))) for p in (0.7049, 0.7051)]
+    assert [model.score(x) for x in at] == [70, 71]
     assert model.probability(np.asarray([prior]))[0] == pytest.approx(0.01)
 
 
