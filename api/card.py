@@ -14,6 +14,7 @@ from rich.text import Text
 from api.answers import UNATTRIBUTED, is_unattributed, reason_of
 from api.commands.common import clean
 from api.screening import NOTICE, SHOWN_SHARE, Screening
+from chains.address import parse_account
 from datasets.taxonomy import load_taxonomy
 from models.rules import Level, category_name
 
@@ -57,7 +58,9 @@ def card_lines(screening: Screening) -> Iterator[Text]:
     yield from _row("address", f"{screening.account.shown}")
     yield from _row("chain", f"{screening.account.chain.name} ({screening.account.chain.caip2})")
     if screening.entity is not None and (screening.entity_size or 0) > 1:
-        yield from _row("cluster", f"{screening.entity_size:,} addresses, the earliest {screening.entity}")
+        earliest = parse_account(screening.entity).shown
+        yield from _row("cluster", f"{screening.entity_size:,} addresses, the earliest {earliest};")
+        yield from _row("", "what it came from and went to is of the whole cluster")
     yield from _rows("why", _why(screening))
     yield from _rows("sanctions", [_describe_sanction(match) for match in screening.sanctions])
     yield from _rows("labels", [_describe_label(label) for label in screening.labels])
@@ -106,12 +109,17 @@ def _exposure_rows(title: str, direction: str, screening: Screening) -> Iterator
 
 
 def _describe_exposure(line: "ExposureLine") -> str:
-    value = f"{line.value:,.8g} {line.symbol}"
+    value = f"{_amount(line.value)} {line.symbol}"
+    share = f"{line.share:.1%}" if line.share >= 0.001 else "<0.1%"
     usd = "" if line.value_usd is None else f", {line.value_usd:,.0f} USD"
     if is_unattributed(line):
-        return f"{line.share:>6.1%}  {UNATTRIBUTED.get(reason_of(line), reason_of(line))} ({value}{usd})"
+        return f"{share:>6}  {UNATTRIBUTED.get(reason_of(line), reason_of(line))} ({value}{usd})"
     hops = "direct" if line.direct else f"at least {line.min_hops} hops away"
-    return f"{line.share:>6.1%}  {category_name(line.category, load_taxonomy())}, {hops} ({value}{usd})"
+    return f"{share:>6}  {category_name(line.category, load_taxonomy())}, {hops} ({value}{usd})"
+
+
+def _amount(value: float) -> str:
+    return f"{value:,.8f}".rstrip("0").rstrip(".")
 
 
 def _describe_activity(screening: Screening) -> list[str]:
@@ -120,7 +128,7 @@ def _describe_activity(screening: Screening) -> list[str]:
         return []
     usd = "" if found.received_usd is None else f" ({found.received_usd:,.0f} USD)"
     moves = f"{found.transfers_in:,} transfers in, {found.transfers_out:,} out"
-    received = f"received {found.received:,.8g} {found.symbol}{usd}"
+    received = f"received {_amount(found.received)} {found.symbol}{usd}"
     seen = f"from {found.first_seen:%Y-%m-%d} to {found.last_seen:%Y-%m-%d}"
     return [f"{moves}, {found.counterparties:,} counterparties; {received}; {seen}"]
 

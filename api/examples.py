@@ -104,10 +104,11 @@ SCREENING: dict[str, Any] = {
     "decided_by": "rule",
     "findings": [
         {
-            "id": "drug_direct_10_source",
+            "id": "drug_source_direct_high",
             "risk_level": "HIGH",
             "decided_by": "rule",
-            "text": "42.0% of what it received came directly from the drug trade (10% or more is HIGH)",
+            "text": "42.0% of what it received, 31,250 USD, came directly from the drug trade "
+            "(HIGH from 10% and 1,000 USD)",
         },
         {
             "id": "model_medium",

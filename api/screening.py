@@ -2,7 +2,7 @@
 
 The level is the strongest of four: a sanctions match, a drug label, the exposure rules (`models/rules.py`),
 and the model through its thresholds, where the address belongs to the population that the model speaks of.
-The model alone reaches HIGH only where there is exposure to the drug trade. Where nothing sets a level it is
+The model reaches HIGH only together with exposure to the drug trade. Where nothing sets a level it is
 UNKNOWN, and what is not known is enumerated.
 """
 
@@ -17,6 +17,7 @@ from datasets.taxonomy import Taxonomy, load_taxonomy
 from models.rules import (
     MIN_HISTORY_SHARE,
     MIN_TRANSFERS,
+    MODEL_DRUG_SHARE,
     DecidedBy,
     Finding,
     Level,
@@ -25,6 +26,7 @@ from models.rules import (
     judge_exposures,
     judge_labels,
     judge_sanctions,
+    lacks_prices,
     strongest,
 )
 
@@ -39,13 +41,16 @@ LOCAL = "local"
 SHOWN_SHARE = 0.0001
 """Exposure below a hundredth of a percent is not shown."""
 
+UNKNOWN_ORIGIN_SHARE = 0.05
+"""From here on a reader is told how much was received from where the ledger does not reach."""
+
 STALE_SECONDS = 7 * 86_400
 """A chain whose newest transfer is older than this at the moment of the answer is called stale."""
 
 NOTICE = (
     "A score never decides alone. This answer is an indication for a person to examine, from what the ledger "
-    "held at the time given; it is no proof, it can be explained and contested, and that nothing was found "
-    "clears nobody."
+    "held at the time given; it is no proof, and it can be explained and contested. A sanctions match is to "
+    "be acted on by itself, whatever the level; that nothing was found clears nobody."
 )
 
 
@@ -151,6 +156,9 @@ def screen(
     scored = None if row is None else _score(account, row, snapshot, model)
 
     unknown = _list_unknown(account, summary, coverage.get("history_share"), model, scored)
+    if lacks_prices(exposures, taxonomy):
+        text = "what it sent to the drug trade has no price: no rule can tell a small buyer from a business"
+        unknown.append(Remark("value_not_known", text))
     findings = [
         *judge_sanctions(sanctions, taxonomy, asked=caip10),
         *judge_labels(labels, entity_labels, taxonomy),
@@ -306,11 +314,10 @@ def _judge_model(
     if scored is None or scored.level is None or not scored.fits:
         return []
     level = scored.level
-    if level is Level.HIGH and evidence.source_share <= 0 and evidence.destination_share <= 0:
+    drugs = max(evidence.source_share, evidence.destination_share)
+    if level is Level.HIGH and drugs < MODEL_DRUG_SHARE:
         level = Level.MEDIUM
-        text = (
-            "the model alone would say HIGH; without exposure to the drug trade its word reaches MEDIUM only"
-        )
+        text = f"the model says HIGH; with under {MODEL_DRUG_SHARE:.0%} from or to drugs it reaches MEDIUM"
         cautions.append(Remark("no_drug_evidence", text))
     if level is Level.LOW and any(remark.id == "too_little_history" for remark in unknown):
         return []
@@ -331,7 +338,7 @@ def _list_cautions(screened: Screening, *, fits: bool) -> list[Remark]:
         text = "no match on the sanctions lists that were imported is no clearance"
         cautions.append(Remark("no_sanctions_match", text))
     share = share_not_known(screened.exposures)
-    if share >= SHOWN_SHARE:
+    if share >= UNKNOWN_ORIGIN_SHARE:
         text = f"where {share:.1%} of what it received came from is not known"
         cautions.append(Remark("origin_not_known", text))
     if screened.in_ledger and screened.history_share is None:

@@ -79,55 +79,45 @@ LABEL_CONFIDENCE = 0.5
 
 @dataclass(frozen=True)
 class ExposureRule:
-    """Reaches `level` when the share of value from (or to) a kind of category is at least `min_share`.
+    """Reaches `level` where enough value came from (source) or went to (destination) one kind of category.
 
-    `group` and `categories` say which categories count (`categories` empty: the whole group), `direct`
-    whether only direct exposure does. `min_usd` is the least value; where no price is known the share
-    alone decides.
+    Enough is both a share of all that the entity received (or sent) and a value in US dollars. Where a price
+    is missing, the share alone decides over what was received; over what was sent nothing is decided, since
+    no share can tell a small buyer from a business.
     """
 
     id: str
     level: Level
+    direction: Literal["source", "destination"]
     group: str
-    categories: frozenset[str]
+    category: str | None
+    """One category of the group; None for all of them."""
     direct: bool
+    """Count only what came or went in one payment."""
     min_share: float
     min_usd: float
-    text: str
 
 
 EXPOSURE_RULES: tuple[ExposureRule, ...] = (
+    ExposureRule("drug_source_direct_high", Level.HIGH, "source", "drug", None, True, 0.10, 1_000),
+    ExposureRule("drug_source_direct", Level.MEDIUM, "source", "drug", None, True, 0.10, 100),
+    ExposureRule("drug_source", Level.MEDIUM, "source", "drug", None, False, 0.05, 1_000),
+    ExposureRule("drug_destination_direct_high", Level.HIGH, "destination", "drug", None, True, 0.10, 10_000),
+    ExposureRule("drug_destination_direct", Level.MEDIUM, "destination", "drug", None, True, 0.10, 1_000),
+    ExposureRule("sanctioned_source", Level.MEDIUM, "source", "crime", "sanctioned", True, 0.10, 100),
     ExposureRule(
-        id="drug_direct_10",
-        level=Level.HIGH,
-        group="drug",
-        categories=frozenset(),
-        direct=True,
-        min_share=0.10,
-        min_usd=10.0,
-        text="{share} of what it {verb} {moved} directly {preposition} the drug trade (10% or more is HIGH)",
-    ),
-    ExposureRule(
-        id="drug_any_1",
-        level=Level.MEDIUM,
-        group="drug",
-        categories=frozenset(),
-        direct=False,
-        min_share=0.01,
-        min_usd=10.0,
-        text="{share} of what it {verb} {moved} {preposition} the drug trade, at any distance (1% is MEDIUM)",
-    ),
-    ExposureRule(
-        id="sanctioned_direct_10",
-        level=Level.MEDIUM,
-        group="crime",
-        categories=frozenset({"sanctioned"}),
-        direct=True,
-        min_share=0.10,
-        min_usd=10.0,
-        text="{share} of what it {verb} {moved} directly {preposition} sanctioned owners (10% is MEDIUM)",
+        "sanctioned_destination", Level.MEDIUM, "destination", "crime", "sanctioned", True, 0.10, 1_000
     ),
 )
+"""From the strongest to the weakest of each kind.
+
+People who buy drugs for themselves send small sums to the drug trade, and many others hold a share of money
+that once passed through it. Neither may put them on a list: so every rule has a floor in dollars, and the
+floors are higher for what was sent.
+"""
+
+MODEL_DRUG_SHARE = 0.01
+"""The model's HIGH needs at least this share of value from or to the drug trade: traces are everywhere."""
 
 MIN_TRANSFERS = 2
 """An address with fewer transfers is not called LOW by the model."""
@@ -183,28 +173,26 @@ def judge_labels(own: Iterable[Claim], of_entity: Iterable[Claim], taxonomy: Tax
 
 
 def judge_exposures(lines: Sequence[Exposure], taxonomy: Taxonomy) -> list[Finding]:
-    """Return what the exposure rules say, source and destination each on its own.
-
-    Of the rules of one kind the first that holds speaks: they stand from the strongest to the weakest.
-    """
+    """Return what the exposure rules say: of the rules of one kind only the first that holds."""
     found = []
     spoken = set()
     for rule in EXPOSURE_RULES:
-        for direction in ("source", "destination"):
-            kind = (rule.group, rule.categories, direction)
-            share, usd = _sum_lines(lines, rule, direction, taxonomy)
-            too_small = share < rule.min_share or (usd is not None and usd < rule.min_usd)
-            if too_small or kind in spoken:
-                continue
+        kind = (rule.direction, rule.group, rule.category)
+        share, usd = _sum_lines(lines, rule, taxonomy)
+        enough = usd >= rule.min_usd if usd is not None else rule.direction == "source"
+        if share >= rule.min_share and enough and kind not in spoken:
             spoken.add(kind)
-            words = {
-                "share": f"{share:.1%}",
-                "verb": "received" if direction == "source" else "sent",
-                "moved": "came" if direction == "source" else "went",
-                "preposition": "from" if direction == "source" else "to",
-            }
-            found.append(Finding(f"{rule.id}_{direction}", rule.level, "rule", rule.text.format_map(words)))
+            found.append(Finding(rule.id, rule.level, "rule", _say(rule, share, usd)))
     return found
+
+
+def lacks_prices(lines: Sequence[Exposure], taxonomy: Taxonomy) -> bool:
+    """Return whether a rule over what was sent had no say, for want of a price alone."""
+    for rule in EXPOSURE_RULES:
+        share, usd = _sum_lines(lines, rule, taxonomy)
+        if rule.direction == "destination" and share >= rule.min_share and usd is None:
+            return True
+    return False
 
 
 def group_of(category: str, taxonomy: Taxonomy) -> str | None:
@@ -237,20 +225,54 @@ def strongest(findings: Sequence[Finding]) -> Finding | None:
     return max(findings, key=lambda finding: STRENGTH[finding.level], default=None)
 
 
+def describe_rules() -> str:
+    """Return the rules as the table of docs/rules.md."""
+    lines = ["| Rule | Level | Value | Share from | US dollars from |", "|---|---|---|---:|---:|"]
+    for rule in EXPOSURE_RULES:
+        cells = (
+            f"`{rule.id}`",
+            rule.level,
+            _describe_kind(rule),
+            f"{rule.min_share:.0%}",
+            f"{rule.min_usd:,.0f}",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def _sum_lines(
-    lines: Sequence[Exposure], rule: ExposureRule, direction: str, taxonomy: Taxonomy
+    lines: Sequence[Exposure], rule: ExposureRule, taxonomy: Taxonomy
 ) -> tuple[float, float | None]:
+    """Return the share and the dollars that a rule looks at; None dollars where any price is missing."""
     counted = [
         line
         for line in lines
-        if line.direction == direction
+        if line.direction == rule.direction
         and (line.direct or not rule.direct)
         and group_of(line.category, taxonomy) == rule.group
-        and (not rule.categories or line.category in rule.categories)
+        and rule.category in (None, line.category)
     ]
     values = [line.value_usd for line in counted if line.value_usd is not None]
-    known = len(values) == len(counted)
-    return math.fsum(line.share for line in counted), math.fsum(values) if known else None
+    share = math.fsum(line.share for line in counted)
+    return share, math.fsum(values) if len(values) == len(counted) else None
+
+
+def _describe_kind(rule: ExposureRule) -> str:
+    moved = "received" if rule.direction == "source" else "sent"
+    word = "from" if rule.direction == "source" else "to"
+    who = "the drug trade" if rule.group == "drug" else "sanctioned owners"
+    if rule.direct:
+        return f"{moved} directly {word} {who}"
+    return f"{moved} {word} {who}, at any distance"
+
+
+def _say(rule: ExposureRule, share: float, usd: float | None) -> str:
+    value = "" if usd is None else f", {usd:,.0f} USD,"
+    moved, came, word = ("received", "came", "from") if rule.direction == "source" else ("sent", "went", "to")
+    who = "the drug trade" if rule.group == "drug" else "sanctioned owners"
+    distance = " directly" if rule.direct else ""
+    floor = f"{rule.level} from {rule.min_share:.0%} and {rule.min_usd:,.0f} USD"
+    return f"{share:.1%} of what it {moved}{value} {came}{distance} {word} {who} ({floor})"
 
 
 def _who(label: Claim) -> str:
@@ -259,3 +281,9 @@ def _who(label: Claim) -> str:
 
 def _distinct(findings: list[Finding]) -> list[Finding]:
     return list(dict.fromkeys(findings))
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(describe_rules() + "\n")

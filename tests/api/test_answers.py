@@ -67,10 +67,10 @@ def test_an_address_is_described_in_facts(client: Client) -> None:
     assert json.loads(answer.model_dump_json()) == response.json()
     assert answer.summary is not None
     assert (answer.summary.transfers_in, answer.summary.transfers_out) == (1, 2)
-    assert (answer.summary.received, answer.summary.sent) == (100.0, 61.0)
+    assert (answer.summary.received, answer.summary.sent) == (2000.0, 1205.0)
     assert [(t.direction, t.value, t.counterparty) for t in answer.transfers] == [
-        ("out", 1.0, f"{BANK}:fan"),
-        ("out", 60.0, f"{BANK}:bob"),
+        ("out", 5.0, f"{BANK}:fan"),
+        ("out", 1200.0, f"{BANK}:bob"),
     ]
     assert "risk_level" not in response.json()
     cluster = client.get(f"/v1/addresses/{COINS[1]}").json()

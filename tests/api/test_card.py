@@ -42,7 +42,7 @@ def test_the_first_lines_answer_the_first_questions(served: Served) -> None:
     )
     assert head[3] == "address      alice"
     text = "\n".join(head)
-    assert "why          100.0% of what it received came directly from the drug trade" in text
+    assert "why          100.0% of what it received, 2,000 USD, came directly from the drug" in text
 
 
 def test_the_card_names_sanction_programme_and_entity(served: Served) -> None:

@@ -109,7 +109,7 @@ def test_the_folder_comes_from_the_environment_too(
 
 def test_import_labels_status_build_and_screen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = ["--dir", str(tmp_path / "var")]
-    rows = "t,a,b,v\n2023-01-02T10:00:00Z,market,alice,10.00\n2023-01-02T11:00:00Z,alice,bob,x\n"
+    rows = "t,a,b,v\n2023-01-02T10:00:00Z,market,alice,1000.00\n2023-01-02T11:00:00Z,alice,bob,x\n"
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "one.csv").write_text(rows, "utf-8")
     (tmp_path / "in" / "notes.txt").write_text("not data", "utf-8")
@@ -120,7 +120,7 @@ def test_import_labels_status_build_and_screen(tmp_path: Path, capsys: pytest.Ca
     assert run(*words, "--json") == 0
     (result,) = json.loads(capsys.readouterr().out)
     assert result["already_imported"]
-    assert (result["transfers"], result["sums"]) == (1, {"iso4217:USD": 1000})
+    assert (result["transfers"], result["sums"]) == (1, {"iso4217:USD": 100000})
     labels = tmp_path / "labels.csv"
     labels.write_text(
         "account,category,entity,name,source,reference,confidence,published_at\n"

@@ -83,11 +83,14 @@ def test_a_drug_label_through_the_cluster_is_high(served: Served) -> None:
 def test_direct_exposure_is_high_and_distant_exposure_medium(served: Served) -> None:
     alice = ask(served, f"{BANK}:alice")
     assert outcome(alice) == ("HIGH", "rule")
-    assert alice.findings[0].id == "drug_direct_10_source"
+    assert alice.findings[0].id == "drug_source_direct_high"
+    assert (
+        "100.0% of what it received, 2,000 USD, came directly from the drug trade" in alice.findings[0].text
+    )
     assert alice.drug_evidence.source_direct_share == 1.0
     bob = ask(served, f"{BANK}:bob")
     assert outcome(bob) == ("MEDIUM", "rule")
-    assert bob.drug_evidence.source_share == pytest.approx(60 / 960)
+    assert bob.drug_evidence.source_share == pytest.approx(1200 / 19200)
     assert bob.drug_evidence.source_direct_share == 0
     assert "origin_not_known" in ids(bob.cautions)
 
@@ -96,6 +99,24 @@ def test_dust_from_a_market_sets_no_level_by_rule(served: Served) -> None:
     found = ask(served, f"{BANK}:dusted")
     assert found.drug_evidence.source_direct_share == 1.0
     assert "rule" not in {finding.decided_by for finding in found.findings}
+
+
+def test_small_buyers_are_on_no_list(served: Served) -> None:
+    buyer = ask(served, f"{BANK}:buyer")
+    assert buyer.drug_evidence.destination_direct_share == 1.0
+    assert "rule" not in {finding.decided_by for finding in buyer.findings}
+    assert outcome(ask(served, f"{BANK}:regular")) == ("MEDIUM", "rule")
+    assert outcome(ask(served, f"{BANK}:backer")) == ("HIGH", "rule")
+
+
+def test_without_prices_no_rule_reads_what_was_sent(served: Served) -> None:
+    payer = ask(served, COINS[3])
+    assert payer.drug_evidence.destination_direct_share == 1.0
+    assert outcome(payer) == ("UNKNOWN", "none")
+    assert "value_not_known" in ids(payer.unknown_reasons)
+    receiver = ask(served, COINS[2])
+    assert outcome(receiver) == ("HIGH", "rule")
+    assert "USD," not in receiver.findings[0].text
 
 
 def test_the_model_calls_an_address_low_only_with_enough_history(served: Served) -> None:
@@ -121,7 +142,7 @@ def test_the_model_alone_never_says_high_without_drug_evidence(served: Served) -
     assert outcome(busy) == ("MEDIUM", "model")
     assert "no_drug_evidence" in ids(busy.cautions)
     fan = ask(served, f"{BANK}:fan")
-    assert 0 < fan.drug_evidence.source_share < 0.01
+    assert 0.01 < fan.drug_evidence.source_share < 0.05
     assert outcome(fan) == ("HIGH", "model")
     assert fan.risk_score == busy.risk_score or abs((fan.risk_score or 0) - (busy.risk_score or 0)) <= 1
     assert fan.reasons[0].feature == "transfers_in"

@@ -31,24 +31,30 @@ RECORDED = datetime.fromisoformat("2022-12-31T00:00:00")
 AS_OF = datetime.fromisoformat("2023-02-01T00:00:00")
 
 COINS = [encode_segwit("bc", 0, bytes([number] * 20)) for number in range(1, 5)]
-"""Bitcoin addresses: the first two are spent together, the third receives, the fourth mines."""
+"""Bitcoin addresses: the first two are spent together, the third receives, the fourth pays the first."""
 
 LISTED = "0x00000000000000000000000000000000000a11ce"
 LISTED_OTHER = "0x0000000000000000000000000000000000b0b000"
 HOSTILE = "</td>[bold red]paid\x1b[31m\x07\u202e\u2066dne\r\nrisk_level: LOW {{7*7}} \u200b 漢字" + "x" * 300
 
 PAYMENTS = [
-    ("market", "alice", "100.00"),
-    ("alice", "bob", "60.00"),
-    ("employer", "bob", "900.00"),
+    ("market", "alice", "2000.00"),
+    ("alice", "bob", "1200.00"),
+    ("employer", "bob", "18000.00"),
     ("bob", "shop", "5.00"),
     ("employer", "carol", "50.00"),
     *[("employer", "dave", "300.00")] * 3,
     ("dave", "shop", "20.00"),
     *[("employer", "busy", "25.00")] * 12,
     *[("employer", "fan", "25.00")] * 12,
-    ("alice", "fan", "1.00"),
+    ("alice", "fan", "5.00"),
     ("market", "dusted", "5.00"),
+    ("employer", "buyer", "200.00"),
+    ("buyer", "market", "200.00"),
+    ("employer", "regular", "5000.00"),
+    ("regular", "market", "5000.00"),
+    ("employer", "backer", "20000.00"),
+    ("backer", "market", "20000.00"),
     ("sender", "mallory", "70.00"),
     ("mallory", "shop", "10.00"),
     ("employer", "quiet", "80.00"),
@@ -174,7 +180,7 @@ _BLOCKS = pa.schema(
 
 
 def _blocks() -> list[dict[str, object]]:
-    """Three coinbases and one spend of two of them together."""
+    """Three coinbases, one spend of two of them together, and one of the third."""
     rows: list[dict[str, object]] = []
     for height, coin in enumerate((COINS[0], COINS[1], COINS[3])):
         rows.append(_transaction(height, [], [_output(coin, 50_000)]))
@@ -188,6 +194,8 @@ def _blocks() -> list[dict[str, object]]:
         for number in (0, 1)
     ]
     rows.append(_transaction(3, spent, [_output(COINS[2], 99_000)]))
+    mined = {**_output(COINS[3], 50_000), "spent_transaction_hash": f"{3:064x}", "spent_output_index": 0}
+    rows.append(_transaction(4, [mined], [_output(COINS[0], 49_000)]))
     return rows
 
 
