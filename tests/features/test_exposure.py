@@ -299,3 +299,15 @@ def test_shares_hops_and_usd_of_a_small_case_by_hand() -> None:
     # Of the market's 30 and the minted 10, A passed half on: 15 of the market's money reached the exchange.
     assert sent[0, 3, False] == (pytest.approx(15.0), 3)
     assert traced.sent_total.tolist() == [30.0, 20.0, 20.0, 0.0]
+
+
+def test_a_fee_on_the_way_is_neither_held_nor_anyones_receipt() -> None:
+    """Entity 0 pays 100 to 1, who pays 90 to 2 and 10 as a fee: of what 0 sent, 10 went in fees."""
+    first = Transfer(((-1, 0, -1, 100),), ((0, 1, -1, 100),))
+    second = Transfer(((0, 1, -1, 100),), ((1, 2, -1, 90),))
+    traced = run([first, second], 2, 3)
+    sent = list(
+        zip(traced.sent.entity.tolist(), traced.sent.category.tolist(), traced.sent.value, strict=True)
+    )
+    assert sent == [(0, CATEGORIES, pytest.approx(10.0))]
+    assert traced.sent_total.tolist() == [100.0, 90.0, 0.0]
