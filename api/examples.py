@@ -114,7 +114,7 @@ SCREENING: dict[str, Any] = {
             "id": "model_medium",
             "risk_level": "MEDIUM",
             "decided_by": "model",
-            "text": "the model's score is 88 of 100",
+            "text": "the model's score of 88 of 100 is where at most 5% of licit owners are expected",
         },
     ],
     "risk_score": 88,

@@ -88,6 +88,8 @@ class Scored:
 
     risk_score: int
     level: Level | None
+    rank: str
+    """Where the score stands among licit owners, in words."""
     fits: bool
     probability: Probability | None
     reasons: tuple["Reason", ...]
@@ -269,10 +271,19 @@ def _score(account: Account, row: int, snapshot: "Snapshot", model: "Model | Non
     return Scored(
         risk_score=model.score(log_odds),
         level=None if level is None else Level(level),
+        rank=_rank(level, model),
         fits=fits,
         probability=Probability(value, model.calibration.prevalence) if fits else None,
         reasons=tuple(explain(model, snapshot.features(row))),
     )
+
+
+def _rank(level: str | None, model: "Model") -> str:
+    """Return what a score of `level` means among licit owners: the bound holds for owners like those seen."""
+    if level in ("HIGH", "MEDIUM"):
+        threshold = model.thresholds.high if level == "HIGH" else model.thresholds.medium
+        return f"where at most {threshold.alpha:.0%} of licit owners are expected"
+    return "below every threshold"
 
 
 def _list_unknown(
@@ -321,9 +332,8 @@ def _judge_model(
         cautions.append(Remark("no_drug_evidence", text))
     if level is Level.LOW and any(remark.id == "too_little_history" for remark in unknown):
         return []
-    return [
-        Finding(f"model_{level.lower()}", level, "model", f"the model's score is {scored.risk_score} of 100")
-    ]
+    text = f"the model's score of {scored.risk_score} of 100 is {scored.rank}"
+    return [Finding(f"model_{level.lower()}", level, "model", text)]
 
 
 def _list_cautions(screened: Screening, *, fits: bool) -> list[Remark]:

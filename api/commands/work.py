@@ -1,5 +1,6 @@
 """Turn data into answers: train, build, look at models and features."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -113,6 +114,54 @@ def list_all_models(folder: Dir = None, as_json: Json = False) -> None:
     say_table(columns, cells, numbers=["PR-AUC", "ROC-AUC"])
 
 
+def add_one_model(
+    model: Annotated[Path, typer.Argument(help="Folder of a model, as MODELS/m-….", metavar="FOLDER")],
+    folder: Dir = None,
+    as_json: Json = False,
+) -> None:
+    """Take over a model trained elsewhere.
+
+    It becomes the current model; `silkscreen build` scores with it. It sets a level on the chains that it
+    was trained on, and nowhere else.
+    """
+    settings = read_settings(folder)
+    from models.registry import add_model
+
+    added = add_model(settings.models, model)
+    if as_json:
+        say_json(_describe_model(added, added))
+        return
+    say(f"{added.version} is now current; `silkscreen build` scores with it")
+    kind = "the simulated world" if added.population.simulated else "real owners"
+    say(f"it was trained on {kind}: {', '.join(added.population.chains)}")
+
+
+def export_table(
+    file: Annotated[Path, typer.Argument(help="File to write: .csv or .parquet.", metavar="FILE")],
+    folder: Dir = None,
+) -> None:
+    """Write the current snapshot as one table.
+
+    One row an address: account, entity, score in log-odds, every feature. Unknown values are empty.
+    """
+    settings = read_settings(folder)
+    from api.serving import open_served
+
+    if file.suffix not in (".csv", ".parquet"):
+        raise InputError(f"{file.name}: name a file that ends in .csv or .parquet")
+    table = open_served(settings).snapshot.to_pandas()
+    written = file.with_name(f".{file.name}.writing")
+    try:
+        if file.suffix == ".csv":
+            table.to_csv(written, index=False)
+        else:
+            table.to_parquet(written, index=False)
+        written.replace(file)
+    finally:
+        written.unlink(missing_ok=True)
+    say(f"{file}: {len(table):,} addresses, {len(table.columns)} columns")
+
+
 def describe_features(
     names: Annotated[
         list[str] | None, typer.Argument(help="Features to describe in full.", metavar="[NAME...]")
@@ -174,4 +223,6 @@ def _say_scores(card: Any) -> None:
 
 
 models.command("list")(list_all_models)
+models.command("add")(add_one_model)
 features.command("describe")(describe_features)
+features.command("export")(export_table)
