@@ -29,13 +29,12 @@ if TYPE_CHECKING:
 
     from api.screening import Screening
 
-TRANSFERS = 120_000
 SHOWN = 12
 WIDTH = 80
 MARK = "made-by-silkscreen-demo"
 
 
-def run_demo(settings: Settings, *, serve: bool, seed: int) -> None:
+def run_demo(settings: Settings, *, serve: bool, seed: int, transfers: int = 120_000) -> None:
     """Build the world of `seed` in the folder `demo` of the data folder, show the riskiest, and serve.
 
     An earlier demo there is replaced; a folder of that name that no demo made is refused with FileError.
@@ -44,7 +43,7 @@ def run_demo(settings: Settings, *, serve: bool, seed: int) -> None:
     folder = _fresh_folder(settings.dir / "demo")
     settings = settings.model_copy(update={"dir": folder})
     with show_rows("simulate a year of two chains") as progress:
-        world = simulate_world(folder / "world", seed=seed, transfers=TRANSFERS, progress=progress)
+        world = simulate_world(folder / "world", seed=seed, transfers=transfers, progress=progress)
     as_of = _ingest(settings, world)
     with show_steps() as steps:
         model = train_from_ledger(

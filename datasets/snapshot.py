@@ -13,13 +13,16 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from chains.errors import SnapshotDamaged, SnapshotMissing
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT = 1
 SNAPSHOTS = "snapshots"
@@ -224,6 +227,20 @@ class Snapshot:
     def log_odds(self, row: int) -> float | None:
         """Return the model's calibrated log-odds of a row, or None where the snapshot has no model."""
         return None if self._log_odds is None else float(self._log_odds[row])
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return a frame with one row an address: account, entity, log-odds (if scored), every feature."""
+        import pandas as pd
+
+        accounts = self._addresses.column("account").to_pylist()
+        columns: dict[str, Any] = {
+            "account": accounts,
+            "entity": [accounts[row] for row in self._addresses.column("entity").to_pylist()],
+        }
+        if self._log_odds is not None:
+            columns["log_odds"] = np.asarray(self._log_odds)
+        columns |= {name: self._features[:, k] for k, name in enumerate(self.feature_names)}
+        return pd.DataFrame(columns)
 
     def riskiest(self, limit: int) -> list[int]:
         """Return the rows with the highest log-odds, one an entity, highest first; ties by CAIP-10 text."""

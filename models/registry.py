@@ -249,6 +249,16 @@ def list_models(models_folder: Path) -> list[Model]:
     return [load_model(folder) for folder in sorted(folders)]
 
 
+def add_model(models_folder: Path, folder: Path) -> Model:
+    """Take over a model that was trained elsewhere, and make it current.
+
+    Raises ModelMissing and ModelDamaged as `load_model` does; then nothing has changed.
+    """
+    load_model(folder)
+    _, files = _read_files(folder)
+    return load_model(save_model(models_folder, files))
+
+
 def load_model(folder: Path) -> Model:
     """Return the model of `folder`, after checking every file against its recorded hash.
 

@@ -149,9 +149,12 @@ def revoke_api_key(
     say(f"key {caller.id} of {caller.name} is revoked since {caller.revoked_at:%Y-%m-%dT%H:%M:%SZ}")
 
 
-def run_demo(
+def run_demo(  # noqa: PLR0917  (each parameter is an option of the command)
     no_serve: Annotated[bool, typer.Option("--no-serve", help="End after the table.")] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1)] = 1,
+    transfers: Annotated[
+        int, typer.Option("--transfers", help="Size of the world.", min=20_000, max=5_000_000)
+    ] = 120_000,
     host: Annotated[str | None, typer.Option(help="By default 127.0.0.1.", show_default=False)] = None,
     port: Annotated[
         int | None, typer.Option(help="By default 8000.", min=0, max=65535, show_default=False)
@@ -165,7 +168,7 @@ def run_demo(
     settings = read_settings(folder, host=host, port=port)
     from api import demo
 
-    demo.run_demo(settings, serve=not no_serve, seed=seed)
+    demo.run_demo(settings, serve=not no_serve, seed=seed, transfers=transfers)
 
 
 keys.command("create")(create_api_key)

@@ -235,3 +235,39 @@ def test_an_empty_ledger_builds(ledger: Path) -> None:
     frame = build_frame(ledger, AS_OF)
     assert frame.accounts == ()
     assert frame.values.shape == (0, len(frame.names))
+
+
+def test_change_to_the_payer_itself_is_neither_received_nor_sent(ledger: Path) -> None:
+    import_spends(
+        ledger,
+        [
+            Spend("mined", "2023-01-01T00:00:00", (), [("payer", 1000)]),
+            Spend("pay", "2023-01-02T00:00:00", [("mined", 0)], [("shop", 600), ("payer", 390)]),
+            Spend("tidy", "2023-01-03T00:00:00", [("pay", 1)], [("payer", 380)]),
+        ],
+    )
+    with build_features(ledger, AS_OF) as build:
+        flows = build.connection.execute(
+            "SELECT f.direction, CAST(f.amount AS BIGINT) FROM flow AS f "
+            "JOIN member AS m ON m.entity = f.entity "
+            "JOIN ledger.address AS a ON a.address = m.address WHERE a.account = $1 ORDER BY f.seq",
+            [coin("payer")],
+        ).fetchall()
+    assert flows == [("in", 1000), ("out", 600)]
+
+
+def test_labels_that_disagree_mark_no_other_address_of_the_entity(ledger: Path) -> None:
+    mined = Spend("mined", "2023-01-01T00:00:00", (), [(name, 1000) for name in ("m1", "m2", "m3", "m3")])
+    together = Spend("all", "2023-01-02T00:00:00", [("mined", i) for i in range(3)], [("x", 3000)])
+    alone = Spend("alone", "2023-01-03T00:00:00", [("mined", 3)], [("y", 1000)])
+    import_spends(ledger, [mined, together, alone])
+    import_claims(
+        ledger,
+        [
+            (f"{BITCOIN}:{coin('m1')}", "darknet_market", "1", "2022-01-01T00:00:00Z"),
+            (f"{BITCOIN}:{coin('m2')}", "exchange", "1", "2022-01-01T00:00:00Z"),
+        ],
+    )
+    frame = build_frame(ledger, AS_OF)
+    assert value(frame, f"{BITCOIN}:{coin('y')}", "exposure_source_drug_share") == 0.0
+    assert value(frame, f"{BITCOIN}:{coin('x')}", "exposure_source_drug_share") == pytest.approx(1 / 3)

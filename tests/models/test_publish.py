@@ -145,6 +145,16 @@ def test_an_altered_file_is_found(folder: Path, name: str) -> None:
         open_snapshot(published)
 
 
+def test_a_snapshot_as_a_frame_of_pandas(folder: Path) -> None:
+    publish(folder / "ledger.duckdb", folder, as_of=AS_OF, code_version="1")
+    snapshot = current_snapshot(folder)
+    frame = snapshot.to_pandas()
+    assert list(frame.columns) == ["account", "entity", *snapshot.feature_names]
+    assert frame.loc[frame["account"] == f"{BANK}:alice", "exposure_source_drug_share"].tolist() == [1.0]
+    assert frame["exposure_source_drug_share"].isna().any()
+    assert set(frame["entity"]) <= set(frame["account"])
+
+
 def test_nothing_published_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(SnapshotMissing, match="silkscreen build"):
         current_snapshot(tmp_path)
