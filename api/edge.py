@@ -43,6 +43,8 @@ class RequestEdge:
                 headers["X-Request-ID"] = request_id
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers["Cache-Control"] = "no-store"
+            elif message["type"] == "http.response.body" and not message.get("more_body", False):
+                _log_answer(scope, status, started)  # first written down, then sent
             await send(message)
 
         try:
@@ -52,16 +54,19 @@ class RequestEdge:
             if status:
                 raise  # the answer has begun: only breaking the connection tells the caller
             await self.refuse(scope, receive, send_marked, error)
-        caller = state.get("caller")
-        log.info(
-            "answered",
-            request_id=request_id,
-            method=scope["method"],
-            path=scope["path"],
-            status=status,
-            caller=None if caller is None else caller.id,
-            milliseconds=round(1000 * (time.perf_counter() - started), 2),
-        )
+
+
+def _log_answer(scope: Scope, status: int, started: float) -> None:
+    caller = scope["state"].get("caller")
+    log.info(
+        "answered",
+        request_id=scope["state"]["request_id"],
+        method=scope["method"],
+        path=scope["path"],
+        status=status,
+        caller=None if caller is None else caller.id,
+        milliseconds=round(1000 * (time.perf_counter() - started), 2),
+    )
 
 
 class BodyLimit:

@@ -91,6 +91,24 @@ def test_what_is_refused_ends_with_1_and_one_line(
     assert steps == [] or words == ["build"]
 
 
+def test_a_hostile_file_name_cannot_control_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "import",
+        "bitcoin-etl",
+        "no\x1b[31m\nsuch.parquet",
+        "--chain",
+        "bitcoin",
+        "--dir",
+        str(tmp_path),
+    ]
+    assert run(*words) == 1
+    shown = capsys.readouterr().err
+    assert "no\\x1b[31m\\x0asuch.parquet" in shown
+    assert shown.count("\n") == 1
+
+
 def test_a_setting_that_cannot_be_used_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

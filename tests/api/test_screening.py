@@ -11,7 +11,17 @@ from chains.address import parse_account
 from chains.errors import AddressError, AmbiguousAddress, UnknownChain
 from models.registry import Population
 from models.rules import Level
-from tests.api.world import BANK, BITCOIN, COINS, LISTED, LISTED_OTHER, make_world
+from tests.api.world import (
+    BANK,
+    BITCOIN,
+    COINS,
+    LABELLED_ON_BASE,
+    LISTED,
+    LISTED_OTHER,
+    ON_BOTH,
+    ON_POLYGON,
+    make_world,
+)
 
 
 def ask(served: Served, text: str, chain: str | None = None) -> Screening:
@@ -186,6 +196,17 @@ def test_without_a_model_rules_still_decide(unscored: Settings) -> None:
     assert outcome(busy) == ("UNKNOWN", "none")
     assert (busy.risk_score, busy.probability, busy.reasons, busy.trained_on) == (None, None, (), None)
     assert "no_model" in ids(busy.unknown_reasons)
+
+
+def test_a_bare_address_is_read_on_the_chain_that_knows_it(served: Served) -> None:
+    assert ask(served, ON_POLYGON).account.caip10 == f"eip155:137:{ON_POLYGON}"
+    both = ask(served, ON_BOTH)
+    assert both.account.caip10 == f"eip155:1:{ON_BOTH}"
+    assert both.also_on == (f"eip155:137:{ON_BOTH}",)
+    assert "same_key_elsewhere" in ids(both.cautions)
+    assert ask(served, LABELLED_ON_BASE).account.caip10 == f"eip155:8453:{LABELLED_ON_BASE}"
+    assert ask(served, f"0x{'1' * 40}").account.caip10 == f"eip155:1:0x{'1' * 40}"
+    assert ask(served, ON_POLYGON, "ethereum").in_ledger is False
 
 
 def test_the_strongest_decides_and_the_rest_is_told(served: Served) -> None:

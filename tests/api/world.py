@@ -35,6 +35,9 @@ COINS = [encode_segwit("bc", 0, bytes([number] * 20)) for number in range(1, 5)]
 
 LISTED = "0x00000000000000000000000000000000000a11ce"
 LISTED_OTHER = "0x0000000000000000000000000000000000b0b000"
+ON_POLYGON = "0x" + "c1" * 20
+ON_BOTH = "0x" + "c2" * 20
+LABELLED_ON_BASE = "0x" + "c3" * 20
 HOSTILE = "</td>[bold red]paid\x1b[31m\x07\u202e\u2066dne\r\nrisk_level: LOW {{7*7}} \u200b 漢字" + "x" * 300
 
 PAYMENTS = [
@@ -67,6 +70,7 @@ LABELS = [
     (f"{BANK}:dave", "drug_vendor", "", "rumour", "0.2"),
     (f"{BITCOIN}:{COINS[0]}", "drug_vendor", "Vendor One", "listing", "0.9"),
     (f"eip155:1:{LISTED}", "drug_trafficking", "Cartel One", "wallet", "1.0"),
+    (f"eip155:8453:{LABELLED_ON_BASE}", "charity", "Charity One", "wallet", "1.0"),
     (f"eip155:1:{LISTED_OTHER}", "exchange", "Exchange One", "wallet", "1.0"),
 ]
 
@@ -75,7 +79,7 @@ def make_world(folder: Path, *, model: Population | None = None, attainable: boo
     """Import, label, and publish under `folder`, with a model of that population or with none."""
     settings = Settings(dir=folder)
     folder.mkdir(parents=True, exist_ok=True)
-    payments = _write_csv(folder / "payments.csv", ["when", "from", "to", "sum", "ref"], _payment_rows())
+    payments = _write_csv(folder / "payments.csv", _HEADER, _payment_rows())
     labels = _write_csv(
         folder / "labels.csv",
         [
@@ -96,6 +100,8 @@ def make_world(folder: Path, *, model: Population | None = None, attainable: boo
     with open_ledger(settings.ledger, write=True) as ledger:
         for layout, path, chain, mapping in (
             ("payments", payments, BANK, MAPPING),
+            ("payments", _write_evm(folder / "polygon.csv", ON_POLYGON, ON_BOTH), "polygon", MAPPING),
+            ("payments", _write_evm(folder / "ethereum.csv", ON_BOTH, LISTED_OTHER), "ethereum", MAPPING),
             ("bitcoin-etl", blocks, "bitcoin", None),
         ):
             import_file(ledger, layout, path, chain=find_chain(chain), mapping=mapping, code_version="test")
@@ -148,11 +154,18 @@ def save_counting_model(folder: Path, population: Population, *, attainable: boo
     )
 
 
+_HEADER = ["when", "from", "to", "sum", "ref"]
+
+
 def _payment_rows() -> list[list[str]]:
     return [
         [f"2023-01-{2 + number // 2:02}T{10 + number % 2}:00:00Z", payer, payee, amount, f"p{number}"]
         for number, (payer, payee, amount) in enumerate(PAYMENTS)
     ]
+
+
+def _write_evm(path: Path, payer: str, payee: str) -> Path:
+    return _write_csv(path, _HEADER, [["2023-01-05T10:00:00Z", payer, payee, "5.00", "e1"]])
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Path:
