@@ -13,6 +13,7 @@ import pytest
 
 from api import cli
 from api.settings import Settings
+from datasets.export import export_rows
 from datasets.store import open_ledger
 from tests.api.world import BANK, LISTED
 
@@ -257,3 +258,37 @@ def test_serve_answers_and_ends_when_interrupted(settings: Settings) -> None:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
     assert process.returncode in (0, -signal.SIGINT, 130)
+
+
+def test_files_that_cannot_be_read_leave_the_ledger_as_it_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: Settings
+) -> None:
+    folder = ["--dir", str(tmp_path / "var")]
+    rows = "t,a,b,v\n2023-01-02T10:00:00Z,market,alice,10.00\n"
+    (tmp_path / "good.csv").write_text(rows, "utf-8")
+    whole = (settings.dir / "blocks.parquet").read_bytes()
+    (tmp_path / "cut.parquet").write_bytes(whole[: len(whole) // 2])
+    mapping = [f"--map={item}" for item in ("time=t", "payer=a", "payee=b", "amount=v", "currency=@USD")]
+    assert run("import", "payments", str(tmp_path / "good.csv"), "--chain", BANK, *mapping, *folder) == 0
+    with open_ledger(tmp_path / "var" / "ledger.duckdb") as ledger:
+        before = export_rows(ledger)
+    capsys.readouterr()
+    cut = ["import", "bitcoin-etl", str(tmp_path / "cut.parquet"), "--chain", "bitcoin"]
+    wrong = [
+        "import",
+        "payments",
+        str(tmp_path / "good.csv"),
+        "--chain",
+        BANK,
+        *mapping[:-1],
+        "--map=currency=nope",
+    ]
+    absent = ["import", "bitcoin-etl", str(tmp_path / "none.parquet"), "--chain", "bitcoin"]
+    for words, said in ((cut, "cut.parquet"), (wrong, "'nope'"), (absent, "none.parquet")):
+        assert run(*words, *folder) == 1
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert said in shown.err
+        assert shown.err.count("\n") == 1
+    with open_ledger(tmp_path / "var" / "ledger.duckdb") as ledger:
+        assert export_rows(ledger).equals(before)
