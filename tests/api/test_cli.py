@@ -200,6 +200,20 @@ def test_keys_are_made_shown_once_and_revoked(tmp_path: Path, capsys: pytest.Cap
     assert (row["state"], row["name"]) == ("revoked", "bank")
 
 
+def test_a_model_is_taken_over_whole_or_not_at_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: Settings
+) -> None:
+    folder = ["--dir", str(tmp_path / "var")]
+    (trained,) = (path for path in settings.models.iterdir() if path.is_dir())
+    assert run("models", "add", str(trained), *folder) == 0
+    assert f"{trained.name} is now current" in capsys.readouterr().out
+    assert run("models", "add", str(tmp_path / "none"), *folder) == 1
+    assert "there is no model at" in capsys.readouterr().err
+    assert run("models", "list", "--json", *folder) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["version"], row["current"]) == (trained.name, True)
+
+
 def test_models_and_features_are_listed(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("models", "list", "--dir", str(settings.dir)) == 0
     assert "real owners" in capsys.readouterr().out
@@ -292,3 +306,15 @@ def test_files_that_cannot_be_read_leave_the_ledger_as_it_was(
         assert shown.err.count("\n") == 1
     with open_ledger(tmp_path / "var" / "ledger.duckdb") as ledger:
         assert export_rows(ledger).equals(before)
+
+
+def test_a_refused_file_stops_none_of_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good = "account,category,source\npayments:b:{},scam,list\n"
+    for name in ("a", "c"):
+        (tmp_path / f"{name}.csv").write_text(good.format(name), encoding="utf-8")
+    (tmp_path / "b.csv").write_text("who,what\nx,y\n", encoding="utf-8")
+    paths = [str(tmp_path / f"{name}.csv") for name in "abc"]
+    assert run("labels", "import", "csv", *paths, "--dir", str(tmp_path)) == 1
+    told = capsys.readouterr()
+    assert "b.csv" in told.err
+    assert told.out.count("1 labels") == 2
