@@ -1,5 +1,6 @@
 """Bring data in: transfers, labels, prices."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +9,7 @@ import typer
 from api.commands.common import (
     Dir,
     Json,
+    clean,
     code_version,
     new_group,
     parse_moment,
@@ -32,6 +34,23 @@ MAPPING_HELP = (
 Files = Annotated[
     list[Path], typer.Argument(help="Files, or folders of Parquet and CSV files.", metavar="FILE...")
 ]
+
+
+def read_each(paths: Sequence[Path], read: Callable[[Path], None]) -> bool:
+    """Read every file; one that is refused is told on standard error and stops none of the others.
+
+    Returns whether any was refused. A command given one file ends with its error as any other would.
+    """
+    refused = False
+    for path in paths:
+        try:
+            read(path)
+        except FileError as error:
+            if len(paths) == 1:
+                raise
+            typer.echo(f"silkscreen: {clean(str(error), 1000)}", err=True)
+            refused = True
+    return refused
 
 
 def import_transfers(  # noqa: PLR0917  (each parameter is an option of the command)
@@ -70,29 +89,35 @@ def import_transfers(  # noqa: PLR0917  (each parameter is an option of the comm
     found_chain = find_chain(chain)
     mapping = PaymentMapping.parse(columns) if columns else None
     paths = list_files(files)
-    results = []
+    results: list[dict[str, Any]] = []
+    version = code_version()
+
+    def read(path: Path) -> None:
+        with show_rows(path.name) as progress:
+            result = import_file(
+                ledger,
+                layout,
+                path,
+                chain=found_chain,
+                mapping=mapping,
+                listed=listed or (),
+                progress=progress,
+                code_version=version,
+            )
+        # Raw units go beyond the numbers that JSON's readers hold exactly, so they are text.
+        results.append({**vars(result), "sums": {asset: str(sum_) for asset, sum_ in result.sums.items()}})
+        if not as_json:
+            _say_import(result)
+
     with open_ledger(settings.ledger, write=True, threads=settings.threads) as ledger:
         try:
-            for path in paths:
-                with show_rows(path.name) as progress:
-                    results.append(
-                        import_file(
-                            ledger,
-                            layout,
-                            path,
-                            chain=found_chain,
-                            mapping=mapping,
-                            listed=listed or (),
-                            progress=progress,
-                            code_version=code_version(),
-                        )
-                    )
-                if not as_json:
-                    _say_import(results[-1])
+            refused = read_each(paths, read)
         finally:
             write_status(ledger)
     if as_json:
         say_json(results)
+    if refused:
+        raise typer.Exit(1)
 
 
 def import_label_files(  # noqa: PLR0917  (each parameter is an option of the command)
@@ -125,19 +150,23 @@ def import_label_files(  # noqa: PLR0917  (each parameter is an option of the co
     from datasets.store import open_ledger
 
     moment = parse_moment(recorded_at) if recorded_at else utc_now()
-    results = []
+    results: list[Any] = []
+
+    def read(path: Path) -> None:
+        result = import_labels(ledger, kind, path, recorded_at=moment, strict=strict, licence=licence)
+        results.append(result)
+        if not as_json:
+            _say_labels(path, result)
+
     with open_ledger(settings.ledger, write=True, threads=settings.threads) as ledger:
         try:
-            for path in files:
-                results.append(
-                    import_labels(ledger, kind, path, recorded_at=moment, strict=strict, licence=licence)
-                )
-                if not as_json:
-                    _say_labels(path, results[-1])
+            refused = read_each(files, read)
         finally:
             write_status(ledger)
     if as_json:
         say_json(results)
+    if refused:
+        raise typer.Exit(1)
 
 
 def list_labels(

@@ -139,7 +139,7 @@ def test_import_labels_status_build_and_screen(tmp_path: Path, capsys: pytest.Ca
     assert run(*words, "--json") == 0
     (result,) = json.loads(capsys.readouterr().out)
     assert result["already_imported"]
-    assert (result["transfers"], result["sums"]) == (1, {"iso4217:USD": 100000})
+    assert (result["transfers"], result["sums"]) == (1, {"iso4217:USD": "100000"})
     labels = tmp_path / "labels.csv"
     labels.write_text(
         "account,category,entity,name,source,reference,confidence,published_at\n"
