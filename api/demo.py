@@ -165,5 +165,5 @@ def _serve(settings: Settings, account: str) -> None:
     say(f"  curl -s {base}/v1/screenings -H 'X-API-Key: {key}' \\")
     say(f"    -H 'Content-Type: application/json' -d '{{\"address\": \"{account}\"}}'")
     say()
-    say(f"Serving on {base}, its pages of reference at {base}/docs (stop with Ctrl-C)")
+    say(f"Serving on {base}; {base}/openapi.json describes it (stop with Ctrl-C)")
     run_server(create_app(settings), listener)

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from chains.address import Account, candidate_accounts, find_chain, key_form, parse_account
+from chains.errors import AddressError
 from datasets.taxonomy import Taxonomy, load_taxonomy
 from models.rules import (
     MIN_HISTORY_SHARE,
@@ -214,7 +215,14 @@ def resolve_account(text: str, snapshot: "Snapshot", *, chain: str | None = None
     text = text.strip()
     if chain is not None:
         return parse_account(text, find_chain(chain))
-    readings = candidate_accounts(text)
+    try:
+        readings = candidate_accounts(text)
+    except AddressError:
+        # What has the form of no chain may stand on a list all the same, as that list writes it.
+        listed = snapshot.sanctions(key_form(text))
+        if not listed:
+            raise
+        return parse_account(listed[0].account)
     for known in (snapshot.find, lambda caip10: snapshot.labels(caip10) or None):
         for reading in readings:
             if known(reading.caip10) is not None:

@@ -77,6 +77,8 @@ def bare_address(text: str, chain: Chain) -> str | None:
 
 def why_no_address(text: str) -> str:
     """Why a text is an address of no chain, for a person."""
+    if re.fullmatch("(0x)?[0-9a-fA-F]{64}", text):
+        return "64 hexadecimal digits are a transaction's hash: give one of the addresses in it"
     if not text:
         return "it is empty"
     if text.lower().startswith("0x"):

@@ -119,8 +119,8 @@ CHAINS: tuple[Chain, ...] = (
     _evm(88, "viction", "VIC", 889, "tomochain"),
     _evm(50, "xdc", "XDC", 550, "xinfin"),
     Chain("tron:728126428", "tron", "tron", symbol="TRX", decimals=6, coin=195, aliases=("trx", "trc20")),
-    _other("monero:418015bb9ae982a1975da7d79277c270", "monero", "XMR", 12, 128,  # OFAC lists one in hex
-           form=f"[48][1-9A-HJ-NP-Za-km-z]{{94}}|4[1-9A-HJ-NP-Za-km-z]{{105}}|{_HEX64}"),
+    _other("monero:418015bb9ae982a1975da7d79277c270", "monero", "XMR", 12, 128,
+           form="[48][1-9A-HJ-NP-Za-km-z]{94}|4[1-9A-HJ-NP-Za-km-z]{105}", named_form=_HEX64),
     _other("xrpl:0", "ripple", "XRP", 6, 144, aliases=("xrpl",)),
     _other("solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp", "solana", "SOL", 9, 501),
     _other("cosmos:Binance-Chain-Tigris", "binance-chain", "BNB", 8, 714, plain_hrp="bnb", aliases=("bep2",)),

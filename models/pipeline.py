@@ -5,9 +5,8 @@ import json
 from datetime import datetime
 from pathlib import Path
 
-from datasets.splits import training_targets
-
 from chains.errors import LedgerError
+from datasets.splits import training_targets
 from datasets.store import open_ledger
 from features.build import STEPS, Progress, build_frame
 from features.catalogue import catalogue_hash

@@ -29,11 +29,14 @@ def read(path: Path, layout: str, chain: str, items: str = "") -> Read:
     return gather(read_layout(layout, path, chain=find_chain(chain), mapping=mapping))
 
 
-def test_every_address_of_ofacs_list_is_read_bare_and_has_one_key_form_on_its_chain() -> None:
+def test_addresses_of_ofacs_list_are_read_bare_and_have_one_key_form_on_their_chain() -> None:
     with (shared_data() / "labels" / "ofac" / "addresses_by_program.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 761
     for row in rows:
+        if len(row["address"]) == 64:  # one is a hash in hex, which only its listing makes an account
+            assert parse_account(row["address"], find_chain("monero")).address == row["address"]
+            continue
         bare = candidate_accounts(row["address"])
         assert key_form(bare[0].address) == key_form(row["address"])
         try:

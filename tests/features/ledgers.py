@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -64,12 +65,12 @@ def import_spends(ledger: Path, spends: Sequence[Spend], *, name: str = "coins.p
     paid = {(s.name, i): output for s in spends for i, output in enumerate(s.outputs)}
     rows = []
     for position, spend in enumerate(spends):
-        inputs = [
+        inputs: list[dict[str, Any]] = [
             {"index": i, "spent_transaction_hash": sha256(tx.encode()).hexdigest(), "spent_output_index": n,
              "address": coin(paid[tx, n][0]), "type": "witness_v0_keyhash", "value": paid[tx, n][1] / 1e8}
             for i, (tx, n) in enumerate(spend.inputs)
         ]  # fmt: skip
-        outputs = [
+        outputs: list[dict[str, Any]] = [
             {"index": i, "address": coin(address), "type": "witness_v0_keyhash", "value": value / 1e8}
             for i, (address, value) in enumerate(spend.outputs)
         ]

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def value(frame: FeatureFrame, account: str, feature: str) -> float:
     return float(frame.values[frame.accounts.index(account), frame.names.index(feature)])
 
 
-def lines(build: Build, account: str) -> dict[tuple[str, str, bool], tuple[float, float, int]]:
+def lines(build: Build, account: str) -> dict[tuple[str, str, bool], tuple[Any, ...]]:
     """(direction, category, direct) -> (value, share, hops) of an account's entity."""
     row = build.frame.accounts.index(account)
     entity = build.nodes[build.frame.entities[row]]
