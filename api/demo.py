@@ -146,9 +146,8 @@ def _show(settings: Settings, world: World) -> str:
     say("─" * WIDTH)
     truth = read_truth(world.truth)
     right = sum(truth[account] for account in shown)
-    say(
-        f"In this world's truth, which nothing above has read, {right} of these {len(shown)} are in the drug trade."
-    )
+    who = f"{right} of these {len(shown)}"
+    say(f"In this world's truth, which nothing above has read, {who} are in the drug trade.")
     return shown[0]
 
 
