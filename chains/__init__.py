@@ -1,1 +1,1 @@
-"""Talks to nodes, indexers and files; turns what they say into legs; knows nothing of risk."""
+"""Reads what chains and payment systems wrote into files, as legs; knows nothing of risk."""

@@ -26,7 +26,7 @@ MODULES = {
     "graphsense-clustering": "gs_clustering",
     "pydantic-settings": "pydantic_settings",
     "pyyaml": "yaml",
-    "scikit-learn": "sklearn",
+    "pycryptodome": "Crypto",
 }
 """Packages whose module has another name."""
 
@@ -218,7 +218,10 @@ def _look(
 
 def _say_status(path: Path, status: "LedgerStatus") -> None:
     say(f"{path}, counted at {status.counted_at:%Y-%m-%dT%H:%M:%SZ}")
+    read = {batch.chain for batch in status.batches}
     for chain in status.chains:
+        if chain.caip2 not in read:
+            continue
         say()
         simulated = " (simulated)" if chain.simulated else ""
         say(f"{chain.name}{simulated}  {chain.caip2}")
@@ -244,6 +247,15 @@ def _say_status(path: Path, status: "LedgerStatus") -> None:
         for words, count in notes.items():
             if count:
                 say(f"  {count:,} {words}")
+    only_labelled = [
+        f"{c.name} ({c.addresses:,})" for c in status.chains if c.caip2 not in read and c.addresses
+    ]
+    if only_labelled:
+        import textwrap
+
+        say()
+        words = f"addresses known from labels alone, by chain: {', '.join(only_labelled)}"
+        say(textwrap.fill(words, 80, subsequent_indent="  ", break_on_hyphens=False))
     _say_counts("set aside", status.quarantine)
     if status.labels:
         say()
