@@ -1,4 +1,4 @@
-"""How long a person waits for --help, and a program for an answer: python benchmarks/command_line.py"""
+"""How long a person waits for --help, and a program for an answer: python -m benchmarks.command_line"""
 
 import statistics
 import subprocess
@@ -7,8 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+from benchmarks.report import Figure, report
 from models.registry import Population
 from tests.api.service import serving
 from tests.api.world import BANK, make_world
@@ -44,6 +43,12 @@ def time_answers(runs: int = 300) -> list[float]:
 
 if __name__ == "__main__":
     helped = time_help()
-    print(f"--help: {helped:.2f} s, {'within' if helped < HELP_SECONDS else 'over'} {HELP_SECONDS} s")
     answers = sorted(time_answers())
-    print(f"screening: median {statistics.median(answers):.1f} ms, 99 of 100 within {answers[-4]:.1f} ms")
+    report(
+        "command-line",
+        [
+            Figure("silkscreen --help, median", helped, "s", aim=HELP_SECONDS),
+            Figure("a screening over HTTP, median", statistics.median(answers), "ms"),
+            Figure("a screening over HTTP, 99th percentile", answers[-4], "ms"),
+        ],
+    )
