@@ -153,7 +153,8 @@ def import_label_files(  # noqa: PLR0917  (each parameter is an option of the co
     results: list[Any] = []
 
     def read(path: Path) -> None:
-        result = import_labels(ledger, kind, path, recorded_at=moment, strict=strict, licence=licence)
+        with show_rows(path.name):
+            result = import_labels(ledger, kind, path, recorded_at=moment, strict=strict, licence=licence)
         results.append(result)
         if not as_json:
             _say_labels(path, result)
