@@ -19,7 +19,7 @@ from chains.address import Account, find_chain
 from datasets.taxonomy import load_taxonomy
 from features.behaviour import behaviour_features
 from features.catalogue import CATALOGUE
-from features.exposure import ExposureColumns, LegColumns, Traced, trace_exposure
+from features.exposure import ExposureColumns, LegColumns, Traced, sum_by, trace_exposure
 from features.frame import FeatureFrame
 from features.seeds import mark_seeds
 from features.seen import see
@@ -102,8 +102,9 @@ def build_frame(
 def trace_all(connection: duckdb.DuckDBPyConnection) -> pa.Table:
     """Trace every listed asset of every chain; return the exposure lines (`EXPOSURE_SCHEMA`), in order.
 
-    A line's share is of all that the entity received (or sent), over all assets: assets are weighed by
-    their value in US dollars where all of them have one, else by their number of transfers.
+    A line's share is of all that the entity received (or sent), over all assets: they are weighed by
+    their value in US dollars. An asset of unknown value has a share only where none has a value; then
+    assets are weighed by their number of transfers.
     """
     runs = connection.execute(
         """
@@ -163,9 +164,16 @@ def _legs(
     transfers = connection.execute("SELECT count(*) FROM asset_transfer").fetchall()[0][0]
     if utxo:
         # An output that was not seen, or that a forged file spends before it exists, has no history.
+        # Of two transactions with one hash (abandoned blocks, BIP 30) the later one's output is spent.
         join = """
-            LEFT JOIN asset_leg AS o ON o.side = 'payee' AND o.hash = l.spent_hash
-                AND o.index = l.spent_index AND o.seq < l.seq
+            LEFT JOIN (
+                SELECT s.seq, s.index, max(o.leg) AS leg
+                FROM asset_leg AS s
+                JOIN asset_leg AS o ON o.side = 'payee' AND o.hash = s.spent_hash
+                    AND o.index = s.spent_index AND o.seq < s.seq
+                WHERE s.side = 'payer'
+                GROUP BY s.seq, s.index
+            ) AS o ON o.seq = l.seq AND o.index = l.index
         """
         payers = connection.execute(
             base.format(holder="coalesce(o.leg, -1)", join=join, side="payer")
@@ -208,8 +216,8 @@ def _lines(traced: Traced, counts: dict[str, Any], asset: int, entities: int, na
     for direction, word, found, total, usd, words in sides:
         lines = found if direction == SOURCE else _with_held(found, total, usd, len(names) + 1)
         ours = counts["direction"] == word
-        flows = np.bincount(
-            counts["entity"][ours].astype(np.int64), counts["n"][ours].astype(np.float64), minlength=entities
+        flows = sum_by(
+            counts["entity"][ours].astype(np.int64), counts["n"][ours].astype(np.float64), entities
         )
         parts.append(
             pa.table(
@@ -235,8 +243,8 @@ def _with_held(
     found: ExposureColumns, total: NDArray[np.float64], usd: NDArray[np.float64], held: int
 ) -> ExposureColumns:
     """Add a line for what was sent and has arrived nowhere yet."""
-    arrived = np.bincount(found.entity, found.value, minlength=total.size)
-    arrived_usd = np.bincount(found.entity, found.usd, minlength=total.size)
+    arrived = sum_by(found.entity, found.value, total.size)
+    arrived_usd = sum_by(found.entity, found.usd, total.size)
     rest = np.where(total - arrived > total * 1e-9, total - arrived, 0.0)
     who = np.flatnonzero(rest > 0)
     entity = np.concatenate([found.entity, who])
@@ -262,15 +270,11 @@ def _share_out(lines: pa.Table) -> pa.Table:
     first[1:] = (side[1:] != side[:-1]) | (column["asset"][1:] != column["asset"][:-1])
     sides = int(side.max()) + 1 if side.size else 0
     heads = np.flatnonzero(first)
-    usd = np.bincount(side[heads], np.nan_to_num(column["asset_usd"][heads]), minlength=sides)
-    unknown = np.bincount(
-        side[heads], np.isnan(column["asset_usd"][heads]).astype(np.float64), minlength=sides
-    )
-    priced = ((unknown == 0) & (usd > 0))[side]
-    flows = np.bincount(side[heads], column["asset_flows"][heads], minlength=sides)
-    weight = np.where(
-        priced, column["asset_usd"] / np.where(priced, usd[side], 1.0), column["asset_flows"] / flows[side]
-    )
+    asset_usd = np.nan_to_num(column["asset_usd"])
+    usd = sum_by(side[heads], asset_usd[heads], sides)[side]
+    flows = sum_by(side[heads], column["asset_flows"][heads], sides)[side]
+    # Where any asset has a value only those count that have one: an unpriced token must not outvote dollars.
+    weight = np.where(usd > 0, asset_usd / np.where(usd > 0, usd, 1.0), column["asset_flows"] / flows)
     share = np.minimum(column["share"] * weight, 1.0)
     ordered = lines.set_column(lines.column_names.index("share"), "share", pa.array(share))
     return (
@@ -312,7 +316,7 @@ def exposure_features(exposures: pa.Table, entities: int) -> dict[str, NDArray[n
         }
         for name, wanted in groups.items():
             rows = ours & wanted
-            share = np.bincount(columns["entity"][rows], columns["share"][rows], minlength=entities)
+            share = sum_by(columns["entity"][rows], columns["share"][rows], entities)
             features[f"exposure_{word}_{name}"] = np.where(any_flow, np.minimum(share, 1.0), np.nan)
         hops = np.full(entities, np.inf)
         rows = ours & drug

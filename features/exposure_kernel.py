@@ -15,7 +15,7 @@ SNAP = 1.0 - 1e-12
 """A payment of at least this share of a balance empties it: the rest is rounding of doubles."""
 
 SLOT = np.dtype([("next", "i4"), ("key", "i2"), ("hops", "i2"), ("value", "f8"), ("usd", "f8")], align=True)
-FAR = 32767  # more hops than any path
+FAR = 32767  # more hops than are counted: a longer path is said to have one less
 
 
 @nb.njit(cache=True)
@@ -178,7 +178,7 @@ def trace_forward(payers, payees, sole_payer, pool, holders, entities, categorie
                 part = pool.value[key] / total
                 if part <= 0.0:
                     continue
-                hops = pool.hops[key] + (1 if flows else 0)
+                hops = min(pool.hops[key] + (1 if flows else 0), FAR - 1)
                 if flows:
                     usd = payees.usd[j] * part
                     _add(got_head, got, got_meta, payees.entity[j], key, amount * part, usd, hops)
@@ -228,7 +228,7 @@ def trace_backward(payers, payees, sole_payer, pool, fraction, holders, entities
                 at = head[payees.holder[j]]
                 while at >= 0:
                     value = share * slots[at].value
-                    hops = slots[at].hops + (1 if flows else 0)
+                    hops = min(slots[at].hops + (1 if flows else 0), FAR - 1)
                     _pour(pool, 2 * slots[at].key, value, value if flows else 0.0, hops)
                     at = slots[at].next
         if paid < total * SNAP:

@@ -27,6 +27,8 @@ def see(ledger: Path, as_of: datetime, *, threads: int | None = None) -> duckdb.
     connection = duckdb.connect(":memory:", config=CONFIG)
     try:
         connection.execute("SET TimeZone = 'UTC'")
+        spill = str(ledger.absolute().parent / "cache" / "spill").replace("'", "''")
+        connection.execute(f"SET temp_directory = '{spill}'")
         if threads is not None:
             connection.execute(f"SET threads = {int(threads)}")
         _attach(connection, ledger)

@@ -131,7 +131,7 @@ def _write(
     manifest["id"] = manifest_id(manifest)
     text = json.dumps(manifest, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
     (work / MANIFEST).write_text(text, encoding="utf-8")
-    for path in sorted(work.rglob("*")):
+    for path in (*sorted(work.rglob("*")), work):
         _sync(path)
     final = work.parent / str(manifest["id"])
     if final.exists():
@@ -139,6 +139,7 @@ def _write(
         shutil.rmtree(work)
     else:
         work.rename(final)
+        _sync(work.parent)
     pointer = work.parent / f".{CURRENT}-{os.getpid()}"
     pointer.write_text(manifest["id"] + "\n", encoding="utf-8")
     _sync(pointer)
@@ -182,8 +183,8 @@ def _write_addresses(build: Build, work: Path) -> None:
                 arg_min(n.number, (-moves, n.number)) AS asset,
                 arg_min(received, (-moves, n.number)) AS received,
                 arg_min(sent, (-moves, n.number)) AS sent,
-                CASE WHEN bool_and(priced) THEN CAST(sum(received_usd) AS BIGINT) END AS received_usd,
-                CASE WHEN bool_and(priced) THEN CAST(sum(sent_usd) AS BIGINT) END AS sent_usd,
+                CASE WHEN bool_and(priced) THEN try_cast(sum(received_usd) AS BIGINT) END AS received_usd,
+                CASE WHEN bool_and(priced) THEN try_cast(sum(sent_usd) AS BIGINT) END AS sent_usd,
                 CAST(count(*) AS INTEGER) AS assets
             FROM per_asset AS p JOIN asset_number AS n ON n.asset = p.asset GROUP BY p.address
         ),

@@ -1,31 +1,63 @@
 -- Every transfer that counts at $as_of, numbered in causal order.
--- Block times may step back a little; `time` is the latest block time so far, so that it never does.
 -- Left out: what a later file repeats, and tokens that nobody listed.
 CREATE TABLE seen_transfer AS
+-- A block's clock may be wrong. One that is ahead of most of the eleven blocks after it by more than the two
+-- hours that the protocol allows is read as they are, so that it hides nothing after it.
 WITH block_time AS (
-    SELECT chain, height, max(max(time)) OVER (PARTITION BY chain ORDER BY height) AS time
+    SELECT chain, height, max(epoch_us(time)) AS stamp
     FROM ledger.transfer
     WHERE height IS NOT NULL
     GROUP BY chain, height
 ),
+compared AS (
+    SELECT chain, height, stamp,
+        quantile_disc(stamp, 0.5) OVER (
+            PARTITION BY chain ORDER BY height ROWS BETWEEN 1 FOLLOWING AND 11 FOLLOWING
+        ) AS later
+    FROM block_time
+),
+-- Block times may step back a little; `time` is the latest one so far, so that it never does.
+clock AS (
+    SELECT chain, height,
+        make_timestamp(max(CASE WHEN stamp > later + 7200000000 THEN later ELSE stamp END) OVER (
+            PARTITION BY chain ORDER BY height
+        )) AS time
+    FROM compared
+),
+-- Where two files overlap, the row that counts stands in whichever was imported first. At such a moment the
+-- order comes from what the transfers say, so that it does not depend on the order of imports.
+overlap AS (SELECT DISTINCT chain, time FROM ledger.transfer WHERE duplicate),
+said AS (
+    SELECT t.transfer, string_agg(
+        concat_ws(':', l.side, l.index, a.account, l.amount), ' ' ORDER BY l.side, l.index, a.account, l.amount
+    ) AS legs
+    FROM ledger.transfer AS t
+    JOIN overlap ON overlap.chain = t.chain AND overlap.time = t.time
+    JOIN ledger.leg AS l ON l.transfer = t.transfer
+    JOIN ledger.address AS a ON a.address = l.address
+    GROUP BY t.transfer
+),
 known AS (
     SELECT
         t.transfer, t.chain, t.asset, t.kind, t.hash, t.height, t.position, t.part, t.row, t.batch,
-        coalesce(block_time.time, t.time) AS time
+        coalesce(clock.time, t.time) AS time
     FROM ledger.transfer AS t
     JOIN ledger.asset AS a ON a.asset = t.asset AND a.listed
-    LEFT JOIN block_time ON block_time.chain = t.chain AND block_time.height = t.height
+    LEFT JOIN clock ON clock.chain = t.chain AND clock.height = t.height
     WHERE NOT t.duplicate
 )
 SELECT
     row_number() OVER (
         ORDER BY known.time, c.caip2, known.height NULLS FIRST, known.position NULLS LAST,
-        known.kind, known.part, b.sha256, known.row, known.transfer
+        known.kind, known.part,
+        CASE WHEN said.legs IS NOT NULL THEN coalesce(hex(known.hash), '') || ' ' || said.legs END NULLS LAST,
+        b.sha256, known.row, known.transfer
     ) AS seq,
     known.transfer, known.chain, known.asset, known.kind, known.time, known.height, known.hash,
     false AS coinjoin
 FROM known
 JOIN ledger.chain AS c ON c.chain = known.chain
 JOIN ledger.batch AS b ON b.batch = known.batch
+LEFT JOIN said ON said.transfer = known.transfer
 WHERE known.time < $as_of
 ORDER BY seq;

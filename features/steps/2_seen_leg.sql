@@ -1,9 +1,11 @@
 -- The legs of the transfers seen, with their value on the day. An unknown price is NULL, never zero.
 -- 38 digits times a price can leave the integers' range: such a value is unknown too.
+-- Amounts are read as at most 10^31, beyond any supply of a listed asset, so that no sum can overflow.
 CREATE TABLE seen_leg AS
 WITH priced AS (
     SELECT
-        t.seq, t.hash, l.side, l.index, l.address, l.amount, l.spent_hash, l.spent_index,
+        t.seq, t.hash, l.side, l.index, l.address,
+        least(l.amount, CAST(10000000000000000000000000000000 AS HUGEINT)) AS amount, l.spent_hash, l.spent_index,
         CAST(CASE WHEN a.usd_pegged THEN 1000000 ELSE p.usd_micro END AS HUGEINT) AS usd_micro,
         CAST(power(CAST(10 AS DOUBLE), a.decimals) AS HUGEINT) AS unit
     FROM seen_transfer AS t

@@ -17,17 +17,17 @@ WHERE l.side = 'payee' AND (s.entity IS NULL OR s.entity <> m.entity);
 CREATE TABLE flow AS
 WITH received AS (
     SELECT entity, seq, 'in' AS direction, sum(amount) AS amount,
-        CASE WHEN count(usd) = count(*) THEN CAST(sum(usd) AS BIGINT) END AS usd
+        CASE WHEN count(usd) = count(*) THEN try_cast(sum(usd) AS BIGINT) END AS usd
     FROM foreign_leg GROUP BY entity, seq
 ),
 paid_alone AS (
     SELECT payer AS entity, seq, 'out' AS direction, sum(amount) AS amount,
-        CASE WHEN count(usd) = count(*) THEN CAST(sum(usd) AS BIGINT) END AS usd
+        CASE WHEN count(usd) = count(*) THEN try_cast(sum(usd) AS BIGINT) END AS usd
     FROM foreign_leg WHERE payer IS NOT NULL GROUP BY payer, seq
 ),
 paid_together AS (
     SELECT m.entity, l.seq, 'out' AS direction, sum(l.amount) AS amount,
-        CASE WHEN count(l.usd) = count(*) THEN CAST(sum(l.usd) AS BIGINT) END AS usd
+        CASE WHEN count(l.usd) = count(*) THEN try_cast(sum(l.usd) AS BIGINT) END AS usd
     FROM seen_leg AS l
     JOIN member AS m USING (address)
     LEFT JOIN sole_payer AS s ON s.seq = l.seq
@@ -45,7 +45,7 @@ ORDER BY f.entity, f.seq, f.direction;
 
 CREATE TABLE edge AS
 SELECT f.payer, f.entity AS payee, f.seq, t.time, t.asset, sum(f.amount) AS amount,
-    CASE WHEN count(f.usd) = count(*) THEN CAST(sum(f.usd) AS BIGINT) END AS usd
+    CASE WHEN count(f.usd) = count(*) THEN try_cast(sum(f.usd) AS BIGINT) END AS usd
 FROM foreign_leg AS f
 JOIN seen_transfer AS t ON t.seq = f.seq
 WHERE f.payer IS NOT NULL AND NOT t.coinjoin
@@ -56,7 +56,7 @@ CREATE TABLE address_flow AS
 SELECT l.address, l.seq, t.time, t.asset,
     CASE WHEN l.side = 'payer' THEN 'out' ELSE 'in' END AS direction,
     sum(l.amount) AS amount,
-    CASE WHEN count(l.usd) = count(*) THEN CAST(sum(l.usd) AS BIGINT) END AS usd
+    CASE WHEN count(l.usd) = count(*) THEN try_cast(sum(l.usd) AS BIGINT) END AS usd
 FROM seen_leg AS l
 JOIN seen_transfer AS t ON t.seq = l.seq
 GROUP BY l.address, l.seq, t.time, t.asset, l.side

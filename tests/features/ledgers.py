@@ -47,7 +47,12 @@ class Spend:
 
 
 def import_payments(
-    ledger: Path, payments: Sequence[Payment], *, name: str = "payments.csv", currency: str = "USD"
+    ledger: Path,
+    payments: Sequence[Payment],
+    *,
+    name: str = "payments.csv",
+    currency: str = "USD",
+    references: bool = True,
 ) -> None:
     """Import payments between accounts of one bank; times are ISO 8601."""
     path = ledger.parent / name
@@ -55,7 +60,8 @@ def import_payments(
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for number, (time, payer, payee, amount) in enumerate(payments):
-            writer.writerow([time, payer, payee, amount, currency, f"{name}-{number}"])
+            reference = f"{name}-{number}" if references else ""
+            writer.writerow([time, payer, payee, amount, currency, reference])
     with open_ledger(ledger, write=True) as held:
         import_file(held, "payments", path, chain=find_chain(BANK), mapping=MAPPING, code_version="test")
 

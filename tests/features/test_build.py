@@ -272,3 +272,123 @@ def test_labels_that_disagree_mark_no_other_address_of_the_entity(ledger: Path) 
     frame = build_frame(ledger, AS_OF)
     assert value(frame, f"{BITCOIN}:{coin('y')}", "exposure_source_drug_share") == 0.0
     assert value(frame, f"{BITCOIN}:{coin('x')}", "exposure_source_drug_share") == pytest.approx(1 / 3)
+
+
+def make_mix(folder: Path, *, payers: int, outputs: list[int]) -> tuple[bool, int]:
+    """Whether such a transaction is a CoinJoin, and how many entities its payers are."""
+    folder.mkdir()
+    ledger = folder / "ledger.duckdb"
+    total = sum(outputs) // payers + 1
+    mined = Spend("mined", "2023-01-01T00:00:00", (), [(f"payer{i}", total) for i in range(payers)])
+    mix = Spend(
+        "mix",
+        "2023-01-02T00:00:00",
+        [("mined", i) for i in range(payers)],
+        [(f"out{i}", amount) for i, amount in enumerate(outputs)],
+    )
+    import_spends(ledger, [mined, mix])
+    with build_features(ledger, AS_OF) as build:
+        marked = build.connection.execute("SELECT bool_or(coinjoin) FROM seen_transfer").fetchall()[0][0]
+        frame = build.frame
+    rows = [frame.accounts.index(f"{BITCOIN}:{coin(f'payer{i}')}") for i in range(payers)]
+    return bool(marked), len({int(frame.entities[row]) for row in rows})
+
+
+@pytest.mark.parametrize(
+    ("payers", "outputs", "mixed"),
+    [
+        (5, [1_000_000] * 5, True),  # Whirlpool
+        (4, [1_000_000] * 4, False),
+        (12, [10_000_000] * 10 + [3_000 + i for i in range(12)], True),  # Wasabi 1
+        (
+            12,
+            [10_000_000] * 10 + [3_000 + i for i in range(80)],
+            False,
+        ),  # an exchange's payouts, some of them equal
+        (9, [10_000_000] * 10 + [3_000 + i for i in range(12)], False),
+        (55, [2**k for k in range(10, 30)] * 2 + [3**k for k in range(5, 15)] * 2, True),  # Wasabi 2
+        (55, [1_000 + i for i in range(60)], False),  # many payers, no equal outputs
+        (45, [2**k for k in range(10, 30)] * 2 + [3**k for k in range(5, 15)] * 2, False),
+    ],
+)
+def test_each_shape_of_coinjoin_and_what_only_looks_like_one(
+    tmp_path: Path, payers: int, outputs: list[int], mixed: bool
+) -> None:
+    assert make_mix(tmp_path / "mix", payers=payers, outputs=outputs) == (mixed, payers if mixed else 1)
+
+
+def test_position_in_the_block_decides_and_a_clock_that_steps_back_does_not(ledger: Path) -> None:
+    """Block 8 is stamped before block 7, whose output it spends; in block 9 one spends the other."""
+    import_spends(
+        ledger,
+        [
+            Spend("mined", "2023-01-02T00:00:00", (), [("market", 1000)], height=7),
+            Spend("pay", "2023-01-01T23:50:00", [("mined", 0)], [("a", 1000)], height=8),
+            Spend("on", "2023-01-02T01:00:00", [("pay", 0)], [("b", 1000)], height=9),
+            Spend("further", "2023-01-02T01:00:00", [("on", 0)], [("c", 1000)], height=9),
+        ],
+    )
+    import_claims(ledger, [(f"{BITCOIN}:{coin('market')}", "darknet_market", "1", "2022-01-01T00:00:00Z")])
+    with build_features(ledger, AS_OF) as build:
+        assert lines(build, f"{BITCOIN}:{coin('c')}") == {
+            ("in", "darknet_market", False): (1000.0, pytest.approx(1.0), 3)
+        }
+        times = build.connection.execute("SELECT time FROM seen_transfer ORDER BY seq").fetchall()
+    assert times == sorted(times)
+
+
+def test_a_block_with_a_clock_far_ahead_hides_nothing_after_it(ledger: Path) -> None:
+    spends = [
+        Spend(f"block{height}", f"2023-01-{height:02d}T00:00:00", (), [(f"m{height}", 1000)], height=height)
+        for height in range(1, 8)
+    ]
+    spends[1] = Spend("block2", "2033-01-01T00:00:00", (), [("m2", 1000)], height=2)
+    import_spends(ledger, spends)
+    assert len(build_frame(ledger, AS_OF).accounts) == 7
+
+
+def test_files_that_overlap_give_the_same_exposure_in_either_order(tmp_path: Path) -> None:
+    """Everything happens in one moment, and one row stands in both files."""
+    moment = "2023-01-01T10:00:00"
+    parts = {
+        "one.csv": [(moment, "clean", "bob", "10.00"), (moment, "market", "bob", "10.00")],
+        "two.csv": [(moment, "market", "bob", "10.00"), (moment, "bob", "carol", "10.00")],
+    }
+    frames = []
+    for order in (("one.csv", "two.csv"), ("two.csv", "one.csv")):
+        folder = tmp_path / order[0]
+        folder.mkdir()
+        for name in order:
+            import_payments(folder / "ledger.duckdb", parts[name], name=name, references=False)
+        import_claims(
+            folder / "ledger.duckdb", [(f"{BANK}:market", "darknet_market", "1", "2022-01-01T00:00:00Z")]
+        )
+        frames.append(build_frame(folder / "ledger.duckdb", AS_OF))
+    assert frames[0].values.tobytes() == frames[1].values.tobytes()
+
+
+def test_a_ledger_with_money_on_one_side_only_builds(ledger: Path) -> None:
+    """A coinbase alone; then a second currency in which somebody only pays himself."""
+    import_spends(ledger, [Spend("mined", "2023-01-01T00:00:00", (), [("miner", 1000)])])
+    assert len(build_frame(ledger, AS_OF).accounts) == 1
+    import_payments(ledger, [("2023-01-01T10:00:00", "a", "b", "1.00")])
+    import_payments(ledger, [("2023-01-01T10:00:00", "a", "a", "1.00")], name="self.csv", currency="EUR")
+    assert len(build_frame(ledger, AS_OF).accounts) == 3
+
+
+def test_worthless_receipts_do_not_outvote_dollars(ledger: Path) -> None:
+    import_payments(ledger, [("2023-01-01T10:00:00", "market", "alice", "5000.00")])
+    dust = [("2023-01-02T10:00:00", "stranger", "alice", "0.01")] * 30
+    import_payments(ledger, dust, name="dust.csv", currency="KZT")
+    import_claims(ledger, [(f"{BANK}:market", "darknet_market", "1", "2022-01-01T00:00:00Z")])
+    frame = build_frame(ledger, AS_OF)
+    assert value(frame, f"{BANK}:alice", "exposure_source_drug_share") == pytest.approx(1.0)
+
+
+def test_amounts_beyond_all_money_do_not_stop_a_build(ledger: Path) -> None:
+    huge = "9" * 34 + ".00"
+    import_payments(
+        ledger, [("2023-01-01T10:00:00", "a", "b", huge), ("2023-01-01T11:00:00", "a", "b", huge)]
+    )
+    import_payments(ledger, [("2023-01-02T10:00:00", "c", "d", "9000000000000.00")] * 2, name="large.csv")
+    assert len(build_frame(ledger, AS_OF).accounts) == 4

@@ -311,3 +311,11 @@ def test_a_fee_on_the_way_is_neither_held_nor_anyones_receipt() -> None:
     )
     assert sent == [(0, CATEGORIES, pytest.approx(10.0))]
     assert traced.sent_total.tolist() == [100.0, 90.0, 0.0]
+
+
+def test_a_path_longer_than_can_be_counted_stays_long() -> None:
+    chain = [Transfer(((-1, 0, 1, 10),), ((0, 1, -1, 10),))]
+    chain += [Transfer(((n, n + 1, -1, 10),), ((n + 1, n + 2, -1, 10),)) for n in range(40_000)]
+    traced = run(chain, 40_001, 40_002)
+    assert traced.received.hops.min() == 1
+    assert traced.received.hops[-1] == traced.received.hops.max() == 32_766
