@@ -214,7 +214,7 @@ def describe_transfer(transfer: "TransferLine") -> dict[str, Any]:
     """Return the content of one transfer as seen from the address."""
     return {
         "time": shown_time(transfer.time),
-        "hash": transfer.hash,
+        "hash": transfer.hash or None,
         "direction": transfer.direction,
         "value": transfer.value,
         "symbol": transfer.symbol,

@@ -1,9 +1,12 @@
 """A screening as a card of 80 columns: what a person takes in at one glance, in the order of their questions.
 
 What is the level, who decided, why; where value came from and went; what is not known, what may not be
-concluded. It reads the same without colour, and text of third parties cannot control the terminal.
+concluded. Sanctions and what is not known are never left out; of the rest the first are shown and the others
+counted, since `--json` has all. It reads the same without colour, and text of third parties cannot control
+the terminal: each such text is cut by itself, so that none can push out what stands beside it.
 """
 
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
@@ -13,18 +16,23 @@ from rich.text import Text
 
 from api.answers import UNATTRIBUTED, is_unattributed, reason_of
 from api.commands.common import clean
-from api.screening import NOTICE, SHOWN_SHARE, Screening
-from chains.address import parse_account
+from api.screening import Remark, Screening
+from chains.assets import listed_assets
 from datasets.taxonomy import load_taxonomy
-from models.rules import Level, category_name
+from models.rules import Level, category_name, group_of
 
 if TYPE_CHECKING:
     from datasets.snapshot import ExposureLine, LabelLine
 
 WIDTH = 80
 MARGIN = 13
-LINES = 6
+LINES = 3
 """How many of one kind are shown; the rest is counted, and stands in --json."""
+
+NAME_LIMIT = 60
+"""Characters of one text of a third party: a name, a source, a reference."""
+
+FOOTER = "A score never decides alone: docs/screening.md says what this is not."
 
 COLOURS = {
     Level.SEVERE: "bold white on red",
@@ -38,8 +46,15 @@ DECIDERS = {
     "label": "a label",
     "rule": "an exposure rule",
     "model": "the model",
-    "none": "nobody: nothing known sets a level",
+    "none": "nobody",
 }
+SHORT_CAUTIONS = {
+    "simulated": "a simulated chain, no real person",
+    "no_sanctions_match": "no match on sanctions lists is no clearance",
+    "score_sets_no_level": "the score only ranks, it is no probability",
+    "history_share_not_known": "how much of its history is in the ledger is not known",
+}
+"""What holds of many addresses is said in few words; --json has the whole sentence."""
 
 
 def write_card(screening: Screening, file: TextIO | None = None) -> None:
@@ -51,90 +66,140 @@ def write_card(screening: Screening, file: TextIO | None = None) -> None:
 
 def card_lines(screening: Screening) -> Iterator[Text]:
     """Give the lines of the card, none wider than 80 columns."""
-    yield Text("─" * WIDTH)
     level = Text(f" {screening.risk_level} ", style=COLOURS[screening.risk_level])
-    yield Text.assemble(level, f"  decided by {DECIDERS[screening.decided_by]}", *_score_words(screening))
+    score = "no score" if screening.risk_score is None else f"score {screening.risk_score} of 100"
+    yield Text.assemble(level, f" decided by {DECIDERS[screening.decided_by]}, {score}")
     yield Text("─" * WIDTH)
-    yield from _row("address", f"{screening.account.shown}")
-    yield from _row("chain", f"{screening.account.chain.name} ({screening.account.chain.caip2})")
-    if screening.entity is not None and (screening.entity_size or 0) > 1:
-        earliest = parse_account(screening.entity).shown
-        yield from _row("cluster", f"{screening.entity_size:,} addresses, the earliest {earliest};")
-        yield from _row("", "what it came from and went to is of the whole cluster")
+    chain = screening.account.chain
+    yield from _row("address", screening.account.shown)
+    yield from _row("chain", chain.name if chain.name == chain.caip2 else f"{chain.name} ({chain.caip2})")
+    if (screening.entity_size or 0) > 1:
+        size = f"{screening.entity_size:,} addresses"
+        yield from _row("cluster", f"{size}; what came and went is of all of them together")
     yield from _rows("why", _why(screening))
-    yield from _rows("sanctions", [_describe_sanction(match) for match in screening.sanctions])
+    yield from _rows("sanctions", [_describe_sanction(match) for match in screening.sanctions], limit=None)
     yield from _rows("labels", [_describe_label(label) for label in screening.labels])
     yield from _rows("in cluster", [_describe_label(label) for label in screening.entity_labels])
     yield from _exposure_rows("came from", "source", screening)
     yield from _exposure_rows("went to", "destination", screening)
     yield from _rows("activity", _describe_activity(screening))
     yield from _rows("score from", _describe_reasons(screening))
-    yield from _rows("not known", [remark.text for remark in screening.unknown_reasons])
-    yield from _rows("caution", [remark.text for remark in screening.cautions])
+    yield from _rows("not known", _join(screening.unknown_reasons))
+    yield from _rows("caution", _join(screening.cautions))
     yield from _row("as of", _describe_view(screening))
-    yield from _row("", NOTICE)
-
-
-def _score_words(screening: Screening) -> list[str]:
-    if screening.risk_score is None:
-        return []
-    return [f"   score {screening.risk_score} of 100"]
+    yield Text(FOOTER, style="dim")
 
 
 def _why(screening: Screening) -> list[str]:
     if not screening.findings:
-        return ["no sanction, no drug label, no exposure rule, and no model that may speak"]
+        return ["no sanction, no drug label, no rule, and no model that may speak"]
     decided = (screening.risk_level, screening.decided_by)
     decisive = [f for f in screening.findings if (f.level, f.decided_by) == decided]
     others = [f for f in screening.findings if f not in decisive]
-    return [f.text for f in decisive] + [f"also {f.level}, by {f.decided_by}: {f.text}" for f in others]
+    texts = [f.text for f in decisive] + [f"also {f.level}, by {f.decided_by}: {f.text}" for f in others]
+    return [_cut_names(text, screening) for text in texts]
+
+
+def _cut_names(text: str, screening: Screening) -> str:
+    """Return the text of a finding with the names of third parties in it cut, and nothing else."""
+    labels = (*screening.sanctions, *screening.labels, *screening.entity_labels)
+    given = {name for label in labels for name in (label.entity, label.name, label.source)}
+    for name in sorted(given, key=lambda name: (-len(name), name)):
+        if len(name) > NAME_LIMIT:
+            text = text.replace(name, _cut(name))
+    return text
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= NAME_LIMIT else text[: NAME_LIMIT - 1] + "…"
 
 
 def _describe_sanction(match: "LabelLine") -> str:
     listed = f", listed {match.listed_at}" if match.listed_at else ""
     programmes = ", ".join(match.programmes) or "no programme named"
-    return f"{match.entity or match.name}: {programmes}{listed} ({match.source} {match.reference})"
+    who = _cut(match.entity or match.name)
+    return f"{who}: {programmes}{listed} ({_cut(match.source)} {_cut(match.reference)})"
 
 
 def _describe_label(label: "LabelLine") -> str:
     name = category_name(label.category, load_taxonomy())
-    who = " — ".join(part for part in (label.entity, label.name) if part)
-    return f"{name}: {who or 'owner not named'} ({label.source}, confidence {label.confidence:.0%})"
+    who = " — ".join(_cut(part) for part in dict.fromkeys((label.entity, label.name)) if part)
+    return f"{name}: {who or 'owner not named'} ({_cut(label.source)}, confidence {label.confidence:.0%})"
 
 
 def _exposure_rows(title: str, direction: str, screening: Screening) -> Iterator[Text]:
+    """Give the lines of one side: those of drugs and of no category are the last to be left out."""
+    taxonomy = load_taxonomy()
     lines = [line for line in screening.exposures if line.direction == direction]
-    lines.sort(key=lambda line: (is_unattributed(line), -line.share, line.category, not line.direct))
-    yield from _rows(title, [_describe_exposure(line) for line in lines if line.share >= SHOWN_SHARE])
+    lines.sort(
+        key=lambda line: (
+            group_of(line.category, taxonomy) != "drug",
+            not is_unattributed(line),
+            group_of(line.category, taxonomy) != "crime",
+            -line.share,
+            line.category,
+            not line.direct,
+        )
+    )
+    shown = sorted(
+        lines[:LINES], key=lambda line: (is_unattributed(line), -line.share, line.category, not line.direct)
+    )
+    dollars = {"USD", *(asset.symbol for asset in listed_assets(screening.account.chain) if asset.usd_pegged)}
+    yield from _rows(title, [_describe_exposure(line, dollars) for line in shown])
+    if rest := lines[LINES:]:
+        share = math.fsum(line.share for line in rest)
+        yield from _row("", f"{_share(share)}  in {_count(len(rest), 'other line')}")
 
 
-def _describe_exposure(line: "ExposureLine") -> str:
-    value = f"{_amount(line.value)} {line.symbol}"
-    share = f"{line.share:.1%}" if line.share >= 0.001 else "<0.1%"
-    usd = "" if line.value_usd is None else f", {line.value_usd:,.0f} USD"
+def _describe_exposure(line: "ExposureLine", dollars: set[str]) -> str:
+    worth = _worth(line.value, line.symbol, line.value_usd, dollars)
     if is_unattributed(line):
-        return f"{share:>6}  {UNATTRIBUTED.get(reason_of(line), reason_of(line))} ({value}{usd})"
+        return f"{_share(line.share)}  {UNATTRIBUTED.get(reason_of(line), reason_of(line))} ({worth})"
     hops = "direct" if line.direct else f"at least {line.min_hops} hops away"
-    return f"{share:>6}  {category_name(line.category, load_taxonomy())}, {hops} ({value}{usd})"
+    return f"{_share(line.share)}  {category_name(line.category, load_taxonomy())}, {hops} ({worth})"
+
+
+def _share(share: float) -> str:
+    return f"{f'{share:.1%}' if share >= 0.001 else '<0.1%':>6}"
+
+
+def _worth(value: float, symbol: str, usd: float | None, dollars: set[str]) -> str:
+    """Return an amount and its dollars; once, where the unit is a dollar and both are the same."""
+    if usd is None:
+        return f"{_amount(value)} {symbol}"
+    shown = f"{usd:,.0f}" if usd >= 100 else _amount(round(usd, 2))
+    if symbol in dollars and math.isclose(value, usd, rel_tol=0.01, abs_tol=0.01):
+        return f"{shown} {symbol}"
+    return f"{_amount(value)} {symbol}, {shown} USD"
 
 
 def _amount(value: float) -> str:
     return f"{value:,.8f}".rstrip("0").rstrip(".")
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def _describe_activity(screening: Screening) -> list[str]:
     found = screening.summary
     if found is None:
         return []
-    usd = "" if found.received_usd is None else f" ({found.received_usd:,.0f} USD)"
-    moves = f"{found.transfers_in:,} transfers in, {found.transfers_out:,} out"
-    received = f"received {_amount(found.received)} {found.symbol}{usd}"
-    seen = f"from {found.first_seen:%Y-%m-%d} to {found.last_seen:%Y-%m-%d}"
-    return [f"{moves}, {found.counterparties:,} counterparties; {received}; {seen}"]
+    dollars = {"USD", *(asset.symbol for asset in listed_assets(screening.account.chain) if asset.usd_pegged)}
+    moves = f"{_count(found.transfers_in, 'transfer')} in, {found.transfers_out:,} out"
+    received = f"received {_worth(found.received, found.symbol, found.received_usd, dollars)}"
+    others = f"{found.counterparties:,} counterpart{'y' if found.counterparties == 1 else 'ies'}"
+    return [f"{moves}, {others}; {received}; {found.first_seen:%Y-%m-%d} to {found.last_seen:%Y-%m-%d}"]
 
 
 def _describe_reasons(screening: Screening) -> list[str]:
     return [f"{'+' if reason.contribution > 0 else '-'} {reason.text}" for reason in screening.reasons]
+
+
+def _join(remarks: Sequence[Remark]) -> list[str]:
+    """Return all remarks in one paragraph, or nothing."""
+    text = "; ".join(SHORT_CAUTIONS.get(remark.id, remark.text) for remark in remarks)
+    return [text] if text else []
 
 
 def _describe_view(screening: Screening) -> str:
@@ -145,17 +210,17 @@ def _describe_view(screening: Screening) -> str:
     return f"{screening.as_of:%Y-%m-%d %H:%M} UTC{height}{share}; snapshot {screening.snapshot}{model}"
 
 
-def _rows(title: str, texts: Sequence[str]) -> Iterator[Text]:
-    for number, text in enumerate(texts[:LINES]):
+def _rows(title: str, texts: Sequence[str], limit: int | None = LINES) -> Iterator[Text]:
+    for number, text in enumerate(texts[:limit]):
         yield from _row(title if number == 0 else "", text)
-    if len(texts) > LINES:
-        yield from _row("", f"… and {len(texts) - LINES:,} more; --json shows all")
+    if limit is not None and len(texts) > limit:
+        yield from _row("", f"… and {len(texts) - limit:,} more; --json shows all")
 
 
 def _row(title: str, text: str) -> Iterator[Text]:
     """Give `text` wrapped beside its title; whatever a terminal would obey is shown as its code."""
     console = Console(width=WIDTH, highlight=False)
-    wrapped = Text(clean(text, 400)).wrap(console, WIDTH - MARGIN, overflow="fold")
+    wrapped = Text(clean(text, len(text))).wrap(console, WIDTH - MARGIN, overflow="fold")
     for number, line in enumerate(wrapped):
         line.rstrip()
         yield Text.assemble((f"{title if number == 0 else '':<{MARGIN}}", "dim"), line)

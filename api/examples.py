@@ -216,7 +216,9 @@ ERRORS: dict[int, dict[str, Any]] = {
     ),
     403: _error(403, "key_refused", "this API key is refused: it was revoked at 2024-06-01T00:00:00Z"),
     404: _error(404, "not_found", "there is nothing at this path: /openapi.json lists what there is"),
-    405: _error(405, "method_not_allowed", "GET is not allowed here: use POST"),
+    405: _error(
+        405, "method_not_allowed", "this method is not allowed here: the header Allow lists those that are"
+    ),
     413: _error(413, "body_too_large", "the body is larger than 65536 bytes"),
     415: _error(415, "unsupported_media_type", "send the body as Content-Type: application/json"),
     422: _error(422, "address_error", "'0x12' is not an address: it must be 0x and 40 hexadecimal digits"),

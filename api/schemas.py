@@ -269,7 +269,7 @@ class TransferShape(Shape):
     """One transfer as seen from the address."""
 
     time: Time
-    hash: str
+    hash: str | None = Field(description="of the transaction, or a payment's reference; null without one")
     direction: str
     value: float
     symbol: str
