@@ -38,7 +38,7 @@ bench-job: .venv/dev.stamp
 
 .venv/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install it (Debian: apt install python3.11 python3.11-venv), or name another with make PYTHON=…"; exit 1; }
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "$(PYTHON) cannot make an environment: install its venv (Debian: apt install python3.11-venv)"; exit 1; }
 
 .venv/run.stamp: requirements/run.txt pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements/run.txt

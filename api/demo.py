@@ -27,6 +27,7 @@ from models.publish import publish
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from socket import socket
 
     from api.screening import Screening
 
@@ -40,6 +41,10 @@ def run_demo(settings: Settings, *, serve: bool, seed: int, transfers: int = 120
 
     An earlier demo there is replaced; a folder of that name that no demo made is refused with FileError.
     """
+    from api.server import bind_socket
+
+    # A port that is taken is told before the work, not after it.
+    listener = bind_socket(settings.host, settings.port) if serve else None
     started = time.monotonic()
     folder = _fresh_folder(settings.dir / "demo")
     settings = settings.model_copy(update={"dir": folder})
@@ -73,8 +78,8 @@ def run_demo(settings: Settings, *, serve: bool, seed: int, transfers: int = 120
     say(f"Everything above took {time.monotonic() - started:.0f} s. It is invented: no address here is real.")
     say()
     say(f"  silkscreen screen {riskiest} --dir {folder}")
-    if serve:
-        _serve(settings, riskiest)
+    if listener is not None:
+        _serve(settings, riskiest, listener)
 
 
 def _fresh_folder(folder: Path) -> Path:
@@ -163,13 +168,12 @@ def _lines(screening: "Screening") -> list[str]:
     return [head, *textwrap.wrap(reasons, WIDTH - 13, initial_indent=" " * 13, subsequent_indent=" " * 13)]
 
 
-def _serve(settings: Settings, account: str) -> None:
+def _serve(settings: Settings, account: str, listener: "socket") -> None:
     from api.app import create_app
-    from api.server import bind_socket, run_server
+    from api.server import run_server
 
     with open_records(settings.records) as records:
         key, _ = create_key(records, "demo", now=utc_now(), expires_at=None)
-    listener = bind_socket(settings.host, settings.port)
     base = f"http://{settings.host}:{listener.getsockname()[1]}"
     say(f"  curl -s {base}/v1/screenings -H 'X-API-Key: {key}' \\")
     say(f"    -H 'Content-Type: application/json' -d '{{\"address\": \"{account}\"}}'")

@@ -1,11 +1,11 @@
 """What a model may learn from: one target for each account, and whose account it is.
 
 Owners keep the rows of one party on one side of every split. An owner is the entity that a label names,
-else the account itself; two names that differ in case and punctuation only, and two names that labels
-give to one account, are one owner.
+else whoever holds the account's key; two names that differ in case and punctuation only, and two names
+that labels give to one account or key, are one owner.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from chains.address import key_form
 from datasets.labels import label_rows
 from datasets.store import Ledger
 from datasets.taxonomy import entity_key, load_taxonomy
@@ -29,6 +30,11 @@ TARGET_SCHEMA = pa.schema(
 )
 
 _USED = ["caip10", "group", "category", "entity", "name", "source", "confidence", "published_at", "listed_at"]
+_USED += ["may_train"]
+_KEYED = ("eip155", "tron", "bip122")  # where one key is one holder on every chain of the kind
+
+UNNAMED = "key of "
+"""How the owner of an account begins that no label gives a name to."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +70,20 @@ def resolve_targets(ledger: Ledger, *, known_before: datetime | None) -> Targets
     for a sanctioned entity its day of listing, though the account was named later.
     """
     taxonomy = load_taxonomy()
-    by_account: dict[str, list[dict[str, Any]]] = {}
+    said: dict[str, list[dict[str, Any]]] = {}
     rows = label_rows(ledger, published_before=known_before)
-    usable = rows.filter(pc.and_(rows["may_train"], pc.is_valid(rows["published_at"]))).select(_USED)
-    for row in usable.to_pylist():
+    for row in rows.filter(pc.is_valid(rows["published_at"])).select(_USED).to_pylist():
         if taxonomy.by_id[row["category"]].target:
-            by_account.setdefault(row["caip10"], []).append(row)
-    owners = _merge_owners(by_account.values())
+            said.setdefault(row["caip10"], []).append(row)
+    owners = _merge_owners(said)
+    # A label that may not train makes no target, but what it made public was public.
+    kinds: dict[str, dict[bool, datetime]] = {}
+    for account, claims in said.items():
+        dates = kinds.setdefault(owners[account], {})
+        for row in claims:
+            dates[_is_drug(row)] = min(dates.get(_is_drug(row), _acted(row)), _acted(row))
+    learnable = {account: [row for row in claims if row["may_train"]] for account, claims in said.items()}
+    by_account = {account: claims for account, claims in learnable.items() if claims}
     targets, contradictions, outvoted = [], 0, 0
     for account in sorted(by_account):
         claims = by_account[account]
@@ -85,24 +98,19 @@ def resolve_targets(ledger: Ledger, *, known_before: datetime | None) -> Targets
         targets.append(
             {
                 "account": account,
-                "owner": _owner(claims, owners, account),
+                "owner": owners[account],
                 "drug": drug,
                 "category": deciding[0]["category"],
                 "published_at": min(row["published_at"] for row in same),
-                "acted_at": min(_acted(row) for row in same),
+                "acted_at": kinds[owners[account]][drug],
             }
         )
-    kinds: dict[str, dict[bool, datetime]] = {}
-    for target in targets:
-        dates = kinds.setdefault(target["owner"], {})
-        dates[target["drug"]] = min(dates.get(target["drug"], target["acted_at"]), target["acted_at"])
-    for target in targets:
-        target["acted_at"] = kinds[target["owner"]][target["drug"]]
     return Targets(
         table=pa.Table.from_pylist(targets, schema=TARGET_SCHEMA),
         contradictions=contradictions,
         outvoted=outvoted,
-        merged_owners=sum(name != owner for name, owner in owners.items()),
+        merged_owners=len({row["entity"] for rows in said.values() for row in rows if row["entity"]})
+        - len({owner for owner in owners.values() if not owner.startswith(UNNAMED)}),
         mixed_owners=sum(len(dates) > 1 for dates in kinds.values()),
     )
 
@@ -120,13 +128,17 @@ def _acted(row: dict[str, Any]) -> datetime:
     return min(published, datetime.combine(row["listed_at"], time())) if row["listed_at"] else published
 
 
-def _owner(rows: list[dict[str, Any]], owners: dict[str, str], account: str) -> str:
-    names = sorted(owners[row["entity"]] for row in rows if row["entity"])
-    return names[0] if names else account
+def owner_of_account(account: str) -> str:
+    """Return the owner of an account (CAIP-10) that no label names: whoever holds its key, on any chain."""
+    namespace, _, address = account.split(":", 2)
+    return UNNAMED + (key_form(address) if namespace in _KEYED else account)
 
 
-def _merge_owners(accounts: Iterable[list[dict[str, Any]]]) -> dict[str, str]:
-    """Return for every entity name the first in order of all names of the same owner."""
+def _merge_owners(said: Mapping[str, list[dict[str, Any]]]) -> dict[str, str]:
+    """Return the owner of every account: the first in order of all names that are one owner's.
+
+    Names are one owner's where they differ in spelling alone, or stand at one account or one key.
+    """
     parent: dict[str, str] = {}
 
     def root(name: str) -> str:
@@ -136,13 +148,16 @@ def _merge_owners(accounts: Iterable[list[dict[str, Any]]]) -> dict[str, str]:
         return name
 
     def join(one: str, other: str) -> None:
-        low, high = sorted((root(one), root(other)))
+        # A real name comes before one that only stands for a key.
+        low, high = sorted((root(one), root(other)), key=lambda name: (name.startswith(UNNAMED), name))
         parent[high] = low
 
     spelt: dict[str, str] = {}
-    for rows in accounts:
-        names = [row["entity"] for row in rows if row["entity"]]
-        for name in names:
-            join(names[0], name)
-            join(name, spelt.setdefault(entity_key(name) or name, name))
-    return {name: root(name) for name in parent}
+    for account, rows in said.items():
+        for row in rows:
+            if row["entity"]:
+                join(owner_of_account(account), row["entity"])
+                join(
+                    row["entity"], spelt.setdefault(entity_key(row["entity"]) or row["entity"], row["entity"])
+                )
+    return {account: root(owner_of_account(account)) for account in said}

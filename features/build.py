@@ -75,7 +75,7 @@ def build_features(
 
     def tell(step: int) -> None:
         if progress is not None:
-            progress(STEPS[min(step, len(STEPS) - 1)], step, len(STEPS))
+            progress(STEPS[step], step, len(STEPS))
 
     tell(0)
     connection = see(ledger, as_of, threads=threads)
@@ -86,7 +86,6 @@ def build_features(
         exposures = trace_all(connection)
         tell(3)
         yield _assemble(connection, as_of, exposures)
-        tell(4)
     finally:
         connection.close()
 

@@ -71,11 +71,22 @@ def find_feature(name: str) -> Feature:
     raise KeyError(name)
 
 
+MEANING = ("entities.py", "exposure.py", "exposure_kernel.py", "seeds.py", "seen.py")
+
+
 @cache
 def catalogue_hash() -> str:
-    """Return the SHA-256 (hex) of the catalogue and its SQL: it changes whenever a meaning may have."""
-    sql = {name: read_sql(name) for name in sorted({f.sql for f in CATALOGUE if f.sql is not None})}
-    content = json.dumps([[asdict(f) for f in CATALOGUE], sql], sort_keys=True, ensure_ascii=False)
+    """Return the SHA-256 (hex) of all that gives a feature its meaning: it changes whenever one may have.
+
+    That is the catalogue, its SQL, the steps before it, clustering, seeding and tracing, and the taxonomy.
+    """
+    package = files("features")
+    sources = {name: read_sql(name) for name in sorted({f.sql for f in CATALOGUE if f.sql is not None})}
+    steps = (path for path in (package / "steps").iterdir() if path.name.endswith(".sql"))
+    sources |= {path.name: path.read_text(encoding="utf-8") for path in steps}
+    sources |= {name: (package / name).read_text(encoding="utf-8") for name in MEANING}
+    sources["taxonomy.toml"] = (files("datasets") / "taxonomy.toml").read_text(encoding="utf-8")
+    content = json.dumps([[asdict(f) for f in CATALOGUE], sources], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from datasets.splits import UNNAMED
 from datasets.taxonomy import load_taxonomy
 from features.frame import FeatureFrame
 
@@ -206,20 +207,31 @@ def _usable(
     holders: dict[int, set[str]] = {}
     for row, name in found:
         holders.setdefault(int(frame.entities[row]), set()).add(name)
+    # Addresses of one cluster that no label names have one owner: whom the cluster has a name for, if anyone.
+    sole = {entity: _one_owner(names_of, owners) for entity, names_of in holders.items()}
     kept = []
     left_out: Counter[str] = Counter()
-    for row, name in found:
+    for row, said in found:
+        name = sole[int(frame.entities[row])] or said
         if frame.seeded[row]:
             left_out["seeded"] += 1
         elif name in mixed:
             left_out["owner_both_drug_and_not"] += 1
         elif owners[name].drug and owners[name].acted_at <= frame.as_of:
             left_out["after_the_first_public_action"] += 1
-        elif len(holders[int(frame.entities[row])]) > 1:
+        elif sole[int(frame.entities[row])] is None:
             left_out["entity_of_several_owners"] += 1
         else:
             kept.append((row, name))
     return kept, left_out
+
+
+def _one_owner(names: set[str], owners: Mapping[str, Owner]) -> str | None:
+    """Return the one owner of a cluster that labels say is of `names`; None where they are several."""
+    named = {name for name in names if not name.startswith(UNNAMED)}
+    if len(named) > 1 or len({owners[name].drug for name in names}) > 1:
+        return None
+    return min(named or names)
 
 
 def _gather(

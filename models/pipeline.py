@@ -5,14 +5,20 @@ import json
 from datetime import datetime
 from pathlib import Path
 
+import pyarrow as pa
+
 from chains.errors import LedgerError
 from datasets.splits import training_targets
 from datasets.store import open_ledger
 from features.build import STEPS, Progress, build_frame
 from features.catalogue import catalogue_hash
+from features.frame import FeatureFrame
 from models.folds import plan_moments
 from models.registry import Model, Population
 from models.train import train_model
+
+OWNERS_OF_A_CHAIN = 20
+"""So many owners outside the drug trade a chain must show before a model may set a level there."""
 
 
 def train_from_ledger(
@@ -57,12 +63,15 @@ def train_from_ledger(
         raise LedgerError(
             f"{ledger} mixes simulated and real chains: a model is trained on one kind; use another --dir"
         )
+    learnt = chains_with_owners(frames[3], targets)
     return train_model(
         frames[:3],
         frames[3],
         frames[4],
         targets,
-        population=Population(simulated=simulated.pop(), chains=tuple(row[0] for row in chains)),
+        population=Population(
+            simulated=simulated.pop(), chains=tuple(row[0] for row in chains if row[0] in learnt)
+        ),
         catalogue_hash=catalogue_hash(),
         label_hash=_target_hash(targets.to_pylist()),
         ledger_heads={
@@ -72,6 +81,19 @@ def train_from_ledger(
         out=models_folder,
         seed=seed,
     )
+
+
+def chains_with_owners(frame: FeatureFrame, targets: pa.Table) -> set[str]:
+    """Return the chains (CAIP-2) of which `frame` shows enough owners who are not in the drug trade.
+
+    The bound on false alarms rests on them: of a chain without any, a model says nothing.
+    """
+    seen = set(frame.accounts)
+    owners: dict[str, set[str]] = {}
+    for row in targets.to_pylist():
+        if not row["drug"] and row["account"] in seen:
+            owners.setdefault(":".join(row["account"].split(":")[:2]), set()).add(row["owner"])
+    return {chain for chain, names in owners.items() if len(names) >= OWNERS_OF_A_CHAIN}
 
 
 def _target_hash(targets: list[dict[str, object]]) -> str:

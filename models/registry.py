@@ -198,13 +198,14 @@ def save_model(models_folder: Path, files: Mapping[str, str]) -> Path:
     models_folder.mkdir(parents=True, exist_ok=True)
     _sweep(models_folder)
     if not _is_whole(folder):
-        written = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=models_folder))
+        written = Path(tempfile.mkdtemp(prefix=f".{version}-{os.getpid()}-", dir=models_folder))
         try:
             for name in FILES:
                 _write_synced(written / name, files[name])
             manifest = {"format": FORMAT, "version": version, "files": sums}
             _write_synced(written / "manifest.json", write_json(manifest))
             written.chmod(0o755)
+            _sync_folder(written)
             if folder.exists():
                 shutil.rmtree(folder)
             written.rename(folder)
@@ -220,7 +221,7 @@ def set_current(models_folder: Path, version: str) -> None:
     """Make `version` the model in use. Raises ModelMissing where there is none of that name."""
     if not (models_folder / version / "manifest.json").is_file():
         raise ModelMissing(models_folder / version)
-    handle, name = tempfile.mkstemp(prefix=f".{CURRENT}-", dir=models_folder)
+    handle, name = tempfile.mkstemp(prefix=f".{CURRENT}-{os.getpid()}-", dir=models_folder)
     os.close(handle)
     _write_synced(Path(name), version + "\n")
     Path(name).replace(models_folder / CURRENT)
@@ -343,11 +344,14 @@ def _shorten(names: Sequence[str], limit: int = 5) -> str:
 
 
 def _sweep(models_folder: Path) -> None:
-    """Remove what a save that was killed left behind."""
-    for left in models_folder.glob(".m-*-*"):
-        shutil.rmtree(left, ignore_errors=True)
-    for left in models_folder.glob(f".{CURRENT}-*"):
-        left.unlink(missing_ok=True)
+    """Remove what a save that was killed left behind; a process that still runs keeps its own."""
+    for left in (*models_folder.glob(".m-*-*-*"), *models_folder.glob(f".{CURRENT}-*-*")):
+        if Path("/proc", left.name.split("-")[-2]).exists():
+            continue
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def _write_synced(path: Path, text: str) -> None:

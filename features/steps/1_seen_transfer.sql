@@ -24,17 +24,21 @@ clock AS (
         )) AS time
     FROM compared
 ),
--- Where two files overlap, the row that counts stands in whichever was imported first. At such a moment the
--- order comes from what the transfers say, so that it does not depend on the order of imports.
-overlap AS (SELECT DISTINCT chain, time FROM ledger.transfer WHERE duplicate),
+-- Without blocks the order inside one moment is not known. It comes from what the transfers say, so that it
+-- depends neither on files nor on imports; `seen.py` then puts receipts before the payments that spend them.
+tied AS (
+    SELECT chain, time FROM ledger.transfer WHERE height IS NULL AND NOT duplicate
+    GROUP BY chain, time HAVING count(*) > 1
+),
 said AS (
     SELECT t.transfer, string_agg(
         concat_ws(':', l.side, l.index, a.account, l.amount), ' ' ORDER BY l.side, l.index, a.account, l.amount
     ) AS legs
     FROM ledger.transfer AS t
-    JOIN overlap ON overlap.chain = t.chain AND overlap.time = t.time
+    JOIN tied ON tied.chain = t.chain AND tied.time = t.time
     JOIN ledger.leg AS l ON l.transfer = t.transfer
     JOIN ledger.address AS a ON a.address = l.address
+    WHERE t.height IS NULL
     GROUP BY t.transfer
 ),
 known AS (

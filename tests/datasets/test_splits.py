@@ -42,7 +42,7 @@ def test_a_target(tmp_path: Path) -> None:
 
 def test_an_account_without_an_entity_is_its_own_owner(tmp_path: Path) -> None:
     found = one(resolve(tmp_path, f"{bitcoin(1)},scam,,0.9,2024-05-01,"))
-    assert found["owner"] == found["account"]
+    assert found["owner"] == f"key of {bitcoin(1)}"
     assert found["drug"] is False
 
 

@@ -392,3 +392,15 @@ def test_amounts_beyond_all_money_do_not_stop_a_build(ledger: Path) -> None:
     )
     import_payments(ledger, [("2023-01-02T10:00:00", "c", "d", "9000000000000.00")] * 2, name="large.csv")
     assert len(build_frame(ledger, AS_OF).accounts) == 4
+
+
+@pytest.mark.parametrize("rows", [slice(None), slice(None, None, -1)])
+def test_inside_one_moment_receipts_come_before_payments(ledger: Path, rows: slice) -> None:
+    """A bank's file with days only, oldest or newest first: the money went V → B → C → D."""
+    day = "2023-01-01"
+    chain = [(day, "V", "B", "1000.00"), (day, "B", "C", "1000.00"), (day, "C", "D", "400.00")]
+    import_payments(ledger, chain[rows])
+    import_claims(ledger, [(f"{BANK}:V", "drug_vendor", "1", "2022-01-01T00:00:00Z")])
+    frame = build_frame(ledger, AS_OF)
+    assert value(frame, f"{BANK}:D", "exposure_source_drug_share") == 1.0
+    assert value(frame, f"{BANK}:D", "exposure_source_drug_min_hops") == 3
