@@ -23,6 +23,9 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", min_length=1, description="address that the service listens on")
     port: int = Field(default=8000, ge=0, le=65535, description="port that the service listens on")
     threads: int = Field(default=2, ge=1, le=256, description="threads of import, build and training")
+    wait_seconds: float = Field(
+        default=30.0, ge=0, le=86_400, description="how long to wait for a ledger that another process holds"
+    )
     max_body_bytes: int = Field(default=65_536, ge=1024, description="largest request body, in bytes")
     verify_snapshot: bool = Field(
         default=True, description="check every file's hash when a snapshot is opened"

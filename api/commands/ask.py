@@ -114,17 +114,26 @@ def create_api_key(
 
 
 def list_api_keys(folder: Dir = None, as_json: Json = False) -> None:
-    """List every key ever made, by its first letters."""
+    """List every key ever made, by its first letters.
+
+    Makes no store where there is none yet.
+    """
     settings = read_settings(folder)
     from api.access import utc_now
     from datasets.records.keys import list_keys
     from datasets.records.store import open_records
 
     now = utc_now()
-    with open_records(settings.records) as records:
-        callers = list_keys(records)
+    if settings.records.exists():
+        with open_records(settings.records) as records:
+            callers = list_keys(records)
+    else:
+        callers = ()
     if as_json:
         say_json([{**vars(caller), "state": caller.state(now)} for caller in callers])
+        return
+    if not callers:
+        say("there are no keys: `silkscreen keys create NAME` makes one")
         return
     columns = ["id", "name", "begins", "state", "created", "expires", "revoked"]
     rows = [

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import typer
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from api.settings import Settings
     from datasets.status import LedgerStatus
 
+Found = TypeVar("Found")
+
 MODULES = {
     "graphsense-clustering": "gs_clustering",
     "pydantic-settings": "pydantic_settings",
@@ -29,6 +31,9 @@ MODULES = {
     "pycryptodome": "Crypto",
 }
 """Packages whose module has another name."""
+
+FOUND_ONLY = frozenset({"bitcoinlib", "web3"})
+"""Packages that are found but not imported: bitcoinlib makes folders and files when it is, web3 is slow."""
 
 SCARCE_BYTES = 5 * 10**9
 TOO_FEW_BYTES = 5 * 10**8
@@ -44,15 +49,15 @@ class Check:
 
 
 def examine(folder: Dir = None, as_json: Json = False) -> None:
-    """Check the installation and the data folder.
+    """Check the installation and the data folder, and change nothing.
 
     Ends with 1 where something is broken. What was never made (a ledger, a model, a snapshot) is absent.
     """
     settings = read_settings(folder)
     steps: tuple[Callable[[Settings], Iterator[Check]], ...] = (
         _check_python,
-        _check_packages,
         _check_folder,
+        _check_packages,
         _check_ledger,
         _check_model,
         _check_snapshot,
@@ -60,7 +65,7 @@ def examine(folder: Dir = None, as_json: Json = False) -> None:
     )
     checks = []
     for step in steps:
-        for check in step(settings):
+        for check in _take(step, settings):
             checks.append(check)
             if not as_json:
                 say(f"{check.state:<8} {check.name:<10} {clean(check.text, 500)}")
@@ -82,12 +87,21 @@ def show_status(folder: Dir = None, as_json: Json = False) -> None:
     if status is None:
         from datasets.store import open_ledger
 
-        with open_ledger(settings.ledger) as ledger:
+        with open_ledger(settings.ledger, wait_seconds=settings.wait_seconds) as ledger:
             status = ledger_status(ledger)
     if as_json:
         say_json(status)
         return
     _say_status(settings.ledger, status)
+
+
+def _take(step: "Callable[[Settings], Iterator[Check]]", settings: "Settings") -> Iterator[Check]:
+    """Yield what a step finds; what may not even be looked at has failed."""
+    try:
+        yield from step(settings)
+    except OSError as error:
+        name = step.__name__.removeprefix("_check_")
+        yield Check(name, "failed", f"cannot be looked at: {error.strerror or error} ({error.filename})")
 
 
 def _check_python(_: "Settings") -> Iterator[Check]:
@@ -103,18 +117,23 @@ def _check_packages(_: "Settings") -> Iterator[Check]:
     problems = [problem for name, wanted in pinned if (problem := _check_package(name, wanted)) is not None]
     yield from problems
     if not problems:
-        yield Check("packages", "ok", f"{len(pinned)} packages import, each at its pinned version")
+        yield Check("packages", "ok", f"{len(pinned)} packages, each at its pinned version")
 
 
 def _check_package(name: str, wanted: str) -> Check | None:
     from importlib import import_module
     from importlib.metadata import PackageNotFoundError, version
+    from importlib.util import find_spec
 
+    module = MODULES.get(name, name.replace("-", "_"))
     try:
         found = version(name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what a package warns its own authors of
-            import_module(MODULES.get(name, name.replace("-", "_")))
+            if name not in FOUND_ONLY:
+                import_module(module)
+            elif find_spec(module) is None:
+                raise ModuleNotFoundError(f"No module named {module!r}")
     except PackageNotFoundError:
         return Check(name, "failed", f"is not installed: install {name}=={wanted}")
     except Exception as error:  # noqa: BLE001  (whatever a package's import raises is what is to be told)
@@ -127,14 +146,21 @@ def _check_package(name: str, wanted: str) -> Check | None:
 def _check_folder(settings: "Settings") -> Iterator[Check]:
     import os
     import shutil
+    from tempfile import TemporaryFile
 
     folder = settings.dir.absolute()
     existing = folder
-    while not existing.exists():
+    while not os.path.lexists(existing):  # Path.exists raises where a parent may not be entered
         existing = existing.parent
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        yield Check("folder", "failed", f"{existing} cannot be written to: choose another with --dir")
-    elif existing == folder:
+    try:
+        # A file without a name leaves no trace. What os.access says does not hold for root.
+        with TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        why = f"cannot be written to ({error.strerror})"
+        yield Check("folder", "failed", f"{existing} {why}: choose another with --dir")
+        return
+    if existing == folder:
         yield Check("folder", "ok", f"{folder} can be written to")
     else:
         yield Check("folder", "absent", f"{folder}: the first import makes it")
@@ -189,14 +215,28 @@ def _check_records(settings: "Settings") -> Iterator[Check]:
         yield Check("records", "absent", f"{settings.records}: `silkscreen keys create NAME` makes them")
         return
     try:
-        found, newest = check_records(settings.records)
+        found, newest = _look_aside(settings.records, check_records)
     except RecordsError as error:
-        yield Check("records", "failed", str(error))
+        yield Check("records", "failed", f"the records {settings.records}: {error.why}")
         return
     if found == newest:
         yield Check("records", "ok", f"{settings.records} at revision {found}")
     else:
         yield Check("records", "warning", f"at revision {found}: `silkscreen serve` brings them to {newest}")
+
+
+def _look_aside(path: Path, look: Callable[[Path], Found]) -> Found:
+    """Look at a copy of a SQLite file: whoever opens one in WAL mode, to read too, makes files beside it.
+
+    Where such a file is there already, someone has the store open and the copy would lack what is in it.
+    """
+    import shutil
+    from tempfile import TemporaryDirectory
+
+    if not path.is_file() or path.with_name(path.name + "-wal").exists():
+        return look(path)
+    with TemporaryDirectory() as spare:
+        return look(Path(shutil.copyfile(path, Path(spare, path.name))))
 
 
 def _look(

@@ -1,5 +1,6 @@
 """Bring data in: transfers, labels, prices."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,16 +25,19 @@ from chains.errors import FileError
 labels = new_group("Who addresses belong to: import claims, and count them.")
 prices = new_group("What assets were worth in US dollars, day by day.")
 
-SUFFIXES = (".parquet", ".csv", ".csv.gz")
+LABEL_SUFFIXES = {
+    "ofac": (".xml", ".xml.bz2", ".xml.gz", ".zip"),
+    "tagpack": (".yaml", ".yml"),
+    "csv": (".csv",),
+}
+"""Which files of a folder are label files of a kind."""
 
 MAPPING_HELP = (
     "Column of a payment file for time, payer, payee, amount, currency, reference, decimals or symbol; also "
     "time=COLUMN:ms, amount=COLUMN:units (raw units), currency=@USD (the same in each row)."
 )
 
-Files = Annotated[
-    list[Path], typer.Argument(help="Files, or folders of Parquet and CSV files.", metavar="FILE...")
-]
+Files = Annotated[list[Path], typer.Argument(help="Files, or folders with such files.", metavar="FILE...")]
 
 
 def read_each(paths: Sequence[Path], read: Callable[[Path], None]) -> bool:
@@ -88,7 +92,7 @@ def import_transfers(  # noqa: PLR0917  (each parameter is an option of the comm
 
     found_chain = find_chain(chain)
     mapping = PaymentMapping.parse(columns) if columns else None
-    paths = list_files(files)
+    paths = list_files(files, holds_rows, what="Parquet, CSV, TSV or JSON lines (.jsonl)")
     results: list[dict[str, Any]] = []
     version = code_version()
 
@@ -109,7 +113,9 @@ def import_transfers(  # noqa: PLR0917  (each parameter is an option of the comm
         if not as_json:
             _say_import(result)
 
-    with open_ledger(settings.ledger, write=True, threads=settings.threads) as ledger:
+    with open_ledger(
+        settings.ledger, write=True, threads=settings.threads, wait_seconds=settings.wait_seconds
+    ) as ledger:
         try:
             refused = read_each(paths, read)
         finally:
@@ -122,7 +128,9 @@ def import_transfers(  # noqa: PLR0917  (each parameter is an option of the comm
 
 def import_label_files(  # noqa: PLR0917  (each parameter is an option of the command)
     kind: Annotated[str, typer.Argument(help="ofac (SDN Advanced XML), tagpack (GraphSense YAML) or csv.")],
-    files: Annotated[list[Path], typer.Argument(help="Files of that kind.", metavar="FILE...")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Files, or folders with files, of that kind.", metavar="FILE...")
+    ],
     strict: Annotated[bool, typer.Option("--strict", help="Refuse a file with a single bad entry.")] = False,
     licence: Annotated[
         str | None, typer.Option("--licence", help="Licence of a TagPack, or of rows that name none.")
@@ -150,6 +158,8 @@ def import_label_files(  # noqa: PLR0917  (each parameter is an option of the co
     from datasets.store import open_ledger
 
     moment = parse_moment(recorded_at) if recorded_at else utc_now()
+    suffixes = LABEL_SUFFIXES.get(kind, ())
+    paths = list_files(files, lambda path: path.name.lower().endswith(suffixes), what=", ".join(suffixes))
     results: list[Any] = []
 
     def read(path: Path) -> None:
@@ -159,9 +169,11 @@ def import_label_files(  # noqa: PLR0917  (each parameter is an option of the co
         if not as_json:
             _say_labels(path, result)
 
-    with open_ledger(settings.ledger, write=True, threads=settings.threads) as ledger:
+    with open_ledger(
+        settings.ledger, write=True, threads=settings.threads, wait_seconds=settings.wait_seconds
+    ) as ledger:
         try:
-            refused = read_each(files, read)
+            refused = read_each(paths, read)
         finally:
             write_status(ledger)
     if as_json:
@@ -187,7 +199,7 @@ def list_labels(
     from datasets.store import open_ledger
 
     columns = by or ["source", "category"]
-    with open_ledger(settings.ledger) as ledger:
+    with open_ledger(settings.ledger, wait_seconds=settings.wait_seconds) as ledger:
         rows = count_labels(ledger, by=columns).to_pylist()
     if as_json:
         say_json(rows)
@@ -214,7 +226,9 @@ def import_price_files(
     from datasets.store import open_ledger
 
     results = []
-    with open_ledger(settings.ledger, write=True, threads=settings.threads) as ledger:
+    with open_ledger(
+        settings.ledger, write=True, threads=settings.threads, wait_seconds=settings.wait_seconds
+    ) as ledger:
         try:
             for path in files:
                 results.append(import_prices(ledger, path))
@@ -227,18 +241,45 @@ def import_price_files(
         say_json(results)
 
 
-def list_files(paths: list[Path]) -> list[Path]:
-    """Return the files of `paths`, with folders replaced by the data files in them, by name."""
+def list_files(paths: Sequence[Path], wanted: Callable[[Path], bool], *, what: str) -> list[Path]:
+    """Return `paths` with each folder replaced by the wanted files in it and in its subfolders, by name.
+
+    Names that begin with a dot are passed over. Raises FileError where a folder holds none (`what` says
+    which ones count) or cannot be read through.
+    """
     found: list[Path] = []
     for path in paths:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(file for file in path.iterdir() if file.is_file() and file.name.endswith(SUFFIXES))
+        inside = sorted(file for file in _walk(path) if wanted(file))
         if not inside:
-            raise FileError(path, why=f"holds no file that ends in {', '.join(SUFFIXES)}")
+            raise FileError(path, why=f"the folder holds no file to read: {what}")
         found += inside
     return found
+
+
+def holds_rows(path: Path) -> bool:
+    """Tell by its name whether a file is of a format that transfers are read from."""
+    from chains.rows import file_format
+
+    try:
+        file_format(path)
+    except FileError:
+        return False
+    return True
+
+
+def _walk(folder: Path) -> list[Path]:
+    def stop(error: OSError) -> None:
+        raise FileError(error.filename or folder, why=f"cannot be read through ({error.strerror})") from error
+
+    found = []
+    for parent, folders, files in os.walk(folder, onerror=stop):  # a link to a folder is not followed
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(parent, name) for name in files if not name.startswith(".")]
+    # A link to nothing stays in, so that it is refused aloud; a pipe would wait without end.
+    return [file for file in found if file.is_file() or not file.exists()]
 
 
 def _say_import(result: Any) -> None:

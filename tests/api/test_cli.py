@@ -1,21 +1,31 @@
 """The command line: exit codes, messages, quick help."""
 
+import bz2
+import gzip
+import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import time
+import zipfile
 from pathlib import Path
 
 import httpx
+import pyarrow as pa
+import pyarrow.parquet as pa_parquet
 import pytest
 
 from api import cli
 from api.settings import Settings
+from chains.encoding import encode_base58check
 from datasets.export import export_rows
 from datasets.store import open_ledger
 from tests.api.world import BANK, LISTED
+from tests.datasets.claimed import Party, evm, sdn_xml
 
 HEAVY = ("duckdb", "pandas", "numba", "lightgbm", "web3", "pyarrow", "sqlalchemy", "fastapi", "rich", "numpy")
 
@@ -318,3 +328,171 @@ def test_a_refused_file_stops_none_of_the_others(tmp_path: Path, capsys: pytest.
     told = capsys.readouterr()
     assert "b.csv" in told.err
     assert told.out.count("1 labels") == 2
+
+
+def fingerprint(folder: Path) -> dict[str, tuple[int, str]]:
+    """Return when everything in a folder was changed, itself too, and the SHA-256 of every file."""
+    found = {}
+    for path in (folder, *sorted(folder.rglob("*"))):
+        digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        found[str(path.relative_to(folder))] = (path.stat().st_mtime_ns, digest)
+    return found
+
+
+def run_apart(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own, whose environment says nothing of caches."""
+    hidden = ("BCL_DATA_DIR", "NUMBA_CACHE_DIR", "SILKSCREEN_DIR")
+    return subprocess.run(
+        [sys.executable, "-c", "from api.cli import main; main()", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={name: value for name, value in os.environ.items() if name not in hidden},
+    )
+
+
+def test_doctor_changes_nothing(tmp_path: Path, settings: Settings) -> None:
+    fresh = run_apart("doctor", "--dir", str(tmp_path / "var"), "--json")
+    states = {check["name"]: check["state"] for check in json.loads(fresh.stdout)}
+    assert (fresh.returncode, states["packages"], states["folder"]) == (0, "ok", "absent")
+    assert list(tmp_path.iterdir()) == []
+    shutil.copytree(settings.dir, tmp_path / "full")
+    assert run("keys", "create", "bank", "--dir", str(tmp_path / "full")) == 0
+    before = fingerprint(tmp_path / "full")
+    full = run_apart("doctor", "--dir", str(tmp_path / "full"), "--json")
+    assert {check["name"] for check in json.loads(full.stdout) if check["state"] == "ok"} >= {
+        *("folder", "ledger", "model", "snapshot", "records")
+    }
+    assert fingerprint(tmp_path / "full") == before
+
+
+@pytest.mark.parametrize("folder", ["/proc/nope", "notes.txt", "notes.txt/var"])
+def test_doctor_blames_the_folder_that_cannot_be_written_to(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "notes.txt").write_text("not a folder", "utf-8")
+    done = run_apart("doctor", "--dir", str(tmp_path / folder))
+    assert (done.returncode, done.stderr) == (1, "")
+    states = {line.split()[1]: line.split()[0] for line in done.stdout.splitlines()}
+    assert [name for name, state in states.items() if state == "failed"] == ["folder"]
+    assert states["packages"] == "ok"
+
+
+def test_listing_keys_makes_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = ["--dir", str(tmp_path / "var")]
+    assert run("keys", "list", *folder) == 0
+    assert capsys.readouterr().out.startswith("there are no keys: ")
+    assert run("keys", "list", "--json", *folder) == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_stands_for_the_transfers_in_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = ["--dir", str(tmp_path / "var")]
+    given = tmp_path / "in"
+    (given / "b" / "day=2").mkdir(parents=True)
+    (given / ".hidden").mkdir()
+    named = ["a.jsonl", "b/day=2/one.json.gz", "b/two.NDJSON", "c.parquet"]
+    for number, name in enumerate([*named, ".hidden/x.jsonl", ".y.jsonl", "notes.txt"]):
+        row = transaction(number)
+        path = given / name
+        if name.endswith(".parquet"):
+            pa_parquet.write_table(pa.Table.from_pylist([row]), path)
+        else:
+            line = json.dumps(row).encode() + b"\n"
+            path.write_bytes(gzip.compress(line) if name.endswith(".gz") else line)
+    assert run("import", "bitcoin-etl", str(given), "--chain", "bitcoin", "--json", *folder) == 0
+    results = json.loads(capsys.readouterr().out)
+    assert [result["source"] for result in results] == [Path(name).name for name in named]
+    assert [result["transfers"] for result in results] == [1, 1, 1, 1]
+    for name in ("p.tsv", "q.tsv.gz"):
+        rows = f"t\ta\tb\tv\n2023-01-02T10:00:00Z\t{name}\talice\t1.00\n".encode()
+        (given / ".hidden" / name).write_bytes(gzip.compress(rows) if name.endswith(".gz") else rows)
+    (given / ".hidden" / "x.jsonl").unlink()
+    mapping = [f"--map={item}" for item in ("time=t", "payer=a", "payee=b", "amount=v", "currency=@USD")]
+    words = ["import", "payments", str(given / ".hidden"), "--chain", BANK, *mapping, "--json", *folder]
+    assert run(*words) == 0
+    assert [result["transfers"] for result in json.loads(capsys.readouterr().out)] == [1, 1]
+    (tmp_path / "none").mkdir()
+    assert run("import", "payments", str(tmp_path / "none"), "--chain", BANK, *mapping, *folder) == 1
+    assert "none: the folder holds no file to read" in capsys.readouterr().err
+
+
+def transaction(number: int) -> dict[str, object]:
+    """Return an invented transaction, as Bitcoin ETL writes them."""
+    address = encode_base58check(b"\x00" + bytes([number]) * 20)
+    output = {"index": 0, "type": "pubkeyhash", "addresses": [address], "value": 5_000_000_000}
+    return {
+        "hash": f"{number:064x}",
+        "block_number": 770_000 + number,
+        "block_timestamp": 1_672_653_600,
+        "is_coinbase": False,
+        "inputs": [{**output, "spent_transaction_hash": f"{number + 99:064x}", "spent_output_index": 0}],
+        "outputs": [{**output, "value": 4_999_990_000}],
+    }
+
+
+def test_a_folder_stands_for_the_label_files_in_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = ["--dir", str(tmp_path / "var")]
+    given = tmp_path / "in"
+    (given / "deep").mkdir(parents=True)
+    (given / "notes.txt").write_text("no labels", "utf-8")
+    for name in ("z.csv", "deep/y.csv"):
+        row = f"payments:b:{Path(name).stem},scam,list\n"
+        (given / name).write_text("account,category,source\n" + row, "utf-8")
+    for number, name in enumerate(("one.yaml", "deep/two.yml"), start=1):
+        tag = f"- address: '{evm(number)}'\n  currency: ETH\n  label: X\n  category: exchange\n"
+        head = "title: T\ncreator: C\nsource: https://example.org\nlastmod: 2023-01-02\ntags:\n"
+        (given / name).write_text(head + tag, "utf-8")
+    for number, name in enumerate(("a.xml", "deep/b.xml.bz2", "deep/c.xml.gz", "d.zip"), start=1):
+        text = sdn_xml([Party("A", ["CYBER2"], [("ETH", evm(number))])], issued=f"2025-0{number}-01")
+        if name.endswith(".zip"):
+            with zipfile.ZipFile(given / name, "w") as archive:
+                archive.writestr("sdn.xml", text)
+        else:
+            packed = {"bz2": bz2.compress(text.encode()), "gz": gzip.compress(text.encode())}
+            (given / name).write_bytes(packed.get(name.rpartition(".")[2], text.encode()))
+    wanted = {
+        "csv": ["y.csv", "z.csv"],
+        "tagpack": ["two.yml", "one.yaml"],
+        "ofac": ["a.xml", "d.zip", "b.xml.bz2", "c.xml.gz"],
+    }
+    for kind, names in wanted.items():
+        assert run("labels", "import", kind, str(given), "--json", *folder) == 0
+        results = json.loads(capsys.readouterr().out)
+        assert [(result["source"], result["labels"]) for result in results] == [(name, 1) for name in names]
+    (given / "deep" / "y.csv").unlink()
+    assert run("labels", "import", "csv", str(given / "deep"), *folder) == 1
+    assert "deep: the folder holds no file to read: .csv" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["import", "payments"], ["labels", "import", "csv"], ["prices", "import"]])
+def test_a_ledger_that_another_process_holds_is_left_alone(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+) -> None:
+    monkeypatch.setenv("SILKSCREEN_WAIT_SECONDS", "0.1")
+    path = tmp_path / "ledger.duckdb"
+    with open_ledger(path, write=True):
+        pass
+    before = hashlib.sha256(path.read_bytes()).digest()
+    (tmp_path / "some.csv").write_text("account,category,source\npayments:b:a,scam,list\n", "utf-8")
+    extra = ["--chain", BANK] if words[0] == "import" else []
+    hold = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        started = time.monotonic()
+        ended = run(*words, str(tmp_path / "some.csv"), *extra, "--dir", str(tmp_path))
+        waited = time.monotonic() - started
+        holder.communicate("\n", timeout=10)
+    shown = capsys.readouterr()
+    assert (ended, shown.out) == (1, "")
+    assert f"(process {holder.pid})" in shown.err
+    assert shown.err.count("\n") == 1
+    assert waited < 3
+    assert hashlib.sha256(path.read_bytes()).digest() == before

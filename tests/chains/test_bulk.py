@@ -9,7 +9,14 @@ import pytest
 
 from chains.address import canonical_address
 from chains.bulk import canonical_addresses, decode_hashes, utc_times
-from chains.encoding import BASE58, encode_base58check, encode_segwit
+from chains.encoding import (
+    BASE58,
+    BECH32,
+    BECH32M_CHECK,
+    encode_base58check,
+    encode_bech32,
+    encode_segwit,
+)
 from chains.errors import AddressError
 from chains.registry import Chain, find_chain
 
@@ -58,12 +65,20 @@ def test_a_column_of_addresses_is_read_as_each_alone(name: str) -> None:
 def test_padding_bits_that_are_not_zero_break_an_address() -> None:
     text = encode_segwit("bc", 1, bytes(32))
     # Same data with one padding bit set, and the checksum made anew.
-    from chains.encoding import BECH32, BECH32M_CHECK, encode_bech32
-
     values = [BECH32.index(c) for c in text[3:-6]]
     padded = encode_bech32("bc", [*values[:-1], values[-1] | 1], BECH32M_CHECK)
     _, broken = canonical_addresses(pa.array([text, padded]), find_chain("bitcoin"))
     assert broken.tolist() == [False, True]
+
+
+@pytest.mark.parametrize("size", [20, 32])
+def test_a_witness_version_above_16_breaks_an_address_whose_checksum_holds(size: int) -> None:
+    bitcoin = find_chain("bitcoin")
+    program = [BECH32.index(c) for c in encode_segwit("bc", 16, bytes(range(size)))[4:-6]]
+    texts = [encode_bech32("bc", [version, *program], BECH32M_CHECK) for version in range(1, 32)]
+    found, broken = canonical_addresses(pa.array(texts), bitcoin)
+    assert broken.tolist() == [version > 16 for version in range(1, 32)]
+    assert found.to_pylist() == [one_at_a_time(text, bitcoin) for text in texts]
 
 
 def test_nothing_is_read_from_an_empty_column() -> None:

@@ -43,6 +43,27 @@ def test_an_entry_with_everything(tmp_path: Path) -> None:
     assert (first.may_export, first.may_train, first.cluster_definer) == (True, True, False)
 
 
+def event(listed: str) -> str:
+    year, month, number = listed.split("-")
+    return (
+        f"<EntryEvent><Date><Year>{year}</Year><Month>{month}</Month><Day>{number}</Day></Date></EntryEvent>"
+    )
+
+
+@pytest.mark.parametrize("days", [("2019-08-21", "2021-03-02"), ("2021-03-02", "2019-08-21")])
+def test_the_day_of_listing_is_the_first_of_all_entries(tmp_path: Path, days: tuple[str, str]) -> None:
+    text = sdn_xml([TRAFFICKER])
+    old = text[text.index("<EntryEvent>") : text.index("</EntryEvent>") + len("</EntryEvent>")]
+    both = "".join(map(event, days))
+    apart = f'{event(days[0])}</SanctionsEntry><SanctionsEntry ProfileID="500">{event(days[1])}'
+    for name, events in (("one_entry", both), ("two_entries", apart)):
+        path = tmp_path / f"{name}.xml"
+        path.write_text(text.replace(old, events), encoding="utf-8")
+        labels = read_labels(path).labels
+        assert {label.listed_at for label in labels} == {date(2019, 8, 21)}
+        assert {label.programmes for label in labels} == {("SDGT", "SDNTK")}
+
+
 def test_a_known_role_and_other_grounds(tmp_path: Path) -> None:
     labels = read_labels(write_sdn(tmp_path / "sdn.xml", [MARKET, OTHER])).labels
     assert [label.category for label in labels] == [
