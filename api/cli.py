@@ -60,9 +60,16 @@ def main() -> None:
         # Whoever read the output has gone; nothing is left to tell, and Python must not try at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except MemoryError:
+        fail("there is not enough memory for this")
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         fail(f"{where}{error.strerror or error}")
+    except Exception as error:
+        # The database's own errors (a damaged file, a full disk) are not imported here: --help must be quick.
+        if type(error).__module__.split(".")[0] not in ("duckdb", "_duckdb"):
+            raise
+        fail(f"the database could not go on: {error}; if its file is damaged, restore a copy of it")
 
 
 def fail(message: str) -> None:

@@ -10,7 +10,7 @@ import hashlib
 import math
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chains.address import Account, candidate_accounts, find_chain, key_form, parse_account
 from chains.errors import AddressError
@@ -204,7 +204,8 @@ def screen(
         also_on=also_on,
     )
     fits = scored is not None and scored.fits
-    return replace(screened, cautions=(*cautions, *_list_cautions(screened, fits=fits)))
+    lists = snapshot.manifest.get("sanctions_lists", [])
+    return replace(screened, cautions=(*cautions, *_list_cautions(screened, lists=lists, fits=fits)))
 
 
 def resolve_account(text: str, snapshot: "Snapshot", *, chain: str | None = None) -> Account:
@@ -344,7 +345,7 @@ def _judge_model(
     return [Finding(f"model_{level.lower()}", level, "model", text)]
 
 
-def _list_cautions(screened: Screening, *, fits: bool) -> list[Remark]:
+def _list_cautions(screened: Screening, *, lists: list[dict[str, Any]], fits: bool) -> list[Remark]:
     """Return what a reader may not conclude."""
     cautions = []
     if screened.account.chain.simulated:
@@ -352,8 +353,12 @@ def _list_cautions(screened: Screening, *, fits: bool) -> list[Remark]:
     if screened.risk_score is not None and not fits:
         text = "the score only ranks addresses of this snapshot: it is no probability here"
         cautions.append(Remark("score_sets_no_level", text))
-    if not screened.sanctions:
-        text = "no match on the sanctions lists that were imported is no clearance"
+    if not lists:
+        text = "no sanctions list has been imported: nothing was checked against one"
+        cautions.append(Remark("no_sanctions_list", text))
+    elif not screened.sanctions:
+        known = "; ".join(f"{one['source']} as of {str(one['newest_entry'])[:10]}" for one in lists)
+        text = f"no match on the sanctions lists imported here ({known}) is no clearance"
         cautions.append(Remark("no_sanctions_match", text))
     share = share_not_known(screened.exposures)
     if share >= UNKNOWN_ORIGIN_SHARE:

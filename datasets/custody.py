@@ -14,6 +14,8 @@ from chains.ledger import LegBatch
 def hash_file(path: Path) -> tuple[str, int]:
     """Return SHA-256 and the number of line ends of a file."""
     digest, lines = hashlib.sha256(), 0
+    if path.exists() and not path.is_file():
+        raise FileError(path, why="is not a file")
     try:
         with path.open("rb") as file:
             while block := file.read(1 << 20):

@@ -102,6 +102,7 @@ def import_file(
     sha256, lines = hash_file(path)
     before = path.stat()
     source = Source(chain, layout, path.name, sha256, mapping.as_json() if mapping else "{}")
+    _refuse_other_reading(ledger, source, path)
     batches = read_layout(layout, path, chain=chain, mapping=mapping, listed=listed)
     return ingest_batches(
         ledger,
@@ -334,6 +335,25 @@ def _write_custody(run: _Import, code_version: str) -> None:
 def _has_loose(connection: duckdb.DuckDBPyConnection, chain: int) -> bool:
     query = "SELECT count(*) > 0 FROM batch WHERE chain = $1 AND loose"
     return bool(connection.execute(query, [chain]).fetchall()[0][0])
+
+
+def _refuse_other_reading(ledger: Ledger, source: Source, path: Path) -> None:
+    """Refuse a file that is in under another mapping or layout: its payments would count twice."""
+    found = ledger.connection.execute(
+        """
+        SELECT b.layout, b.mapping FROM batch AS b JOIN chain AS c ON c.chain = b.chain
+        WHERE c.caip2 = $1 AND b.sha256 = $2 AND b.transfers > 0 AND (b.layout, b.mapping) <> ($3, $4)
+        LIMIT 1
+        """,
+        [source.chain.caip2, source.sha256, source.layout, source.mapping],
+    ).fetchall()
+    if found:
+        layout, mapping = found[0]
+        why = (
+            f"is in already, read as {layout} with {mapping}: read another way it would count twice. "
+            "If the first reading was wrong, import everything into a new --dir"
+        )
+        raise FileError(path, why=why)
 
 
 def _find_batch(connection: duckdb.DuckDBPyConnection, source: Source) -> int | None:

@@ -18,6 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from chains.address import key_form
+from chains.errors import SnapshotError
 from datasets.snapshot import (
     CURRENT,
     FORMAT,
@@ -71,8 +72,11 @@ def publish(
             log_odds = score_frame(model, build.frame).log_odds if model is not None else None
             tell("write snapshot", len(STEPS) + 1, 0)
             final = _write(build, work, model=model, log_odds=log_odds, code_version=code_version)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(work, ignore_errors=True)
+        if isinstance(error, OSError):
+            why = f"a snapshot cannot be written under {snapshots}: {error}; is the disk full?"
+            raise SnapshotError(why) from error
         raise
     tell("write snapshot", len(PUBLISH_STEPS), 0)
     return final
@@ -115,6 +119,7 @@ def _write(
         "model": None if model is None else model.version,
         "catalogue_hash": catalogue_hash(),
         "label_hash": labels,
+        "sanctions_lists": _sanctions_lists(connection, frame.as_of),
         "feature_names": list(frame.names),
         "addresses": len(frame.accounts),
         "assets": [
@@ -317,6 +322,24 @@ def _write_labels(connection: duckdb.DuckDBPyConnection, work: Path, as_of: date
     # When this installation heard of a label is no part of what the label says.
     said = table.drop_columns(["recorded_at"]).to_pylist()
     return hashlib.sha256(json.dumps(said, default=str, ensure_ascii=False).encode()).hexdigest()
+
+
+def _sanctions_lists(connection: duckdb.DuckDBPyConnection, as_of: datetime) -> list[dict[str, Any]]:
+    """Return the sanctions lists that an answer was checked against: source, day of issue, entries."""
+    rows = connection.execute(
+        """
+        SELECT l.source, max(l.published_at), count(*)
+        FROM ledger.label AS l
+        WHERE len(l.programmes) > 0 AND coalesce(l.published_at, l.recorded_at) < $as_of
+            AND (l.withdrawn_at IS NULL OR l.withdrawn_at > $as_of)
+        GROUP BY l.source ORDER BY l.source
+        """,
+        {"as_of": as_of},
+    ).fetchall()
+    return [
+        {"source": source, "newest_entry": None if newest is None else _iso(newest), "entries": entries}
+        for source, newest, entries in rows
+    ]
 
 
 def _heads(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, Any]]:

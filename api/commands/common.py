@@ -65,7 +65,10 @@ def parse_moment(text: str) -> datetime:
         raise InputError(
             f"{clean(text, 60)!r} is no time: write it as 2024-06-04 or 2024-06-04T12:00:00Z"
         ) from None
-    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+    try:
+        return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+    except OverflowError:
+        raise InputError(f"{clean(text, 60)!r} is outside the years that can be counted") from None
 
 
 def clean(text: str, limit: int = 200) -> str:

@@ -40,7 +40,11 @@ def build_snapshot(
     Builds entities, exposure and features from the ledger, and scores with the current model.
     """
     settings = read_settings(folder, threads=threads)
-    moment = parse_moment(as_of) if as_of else None
+    from api.access import utc_now
+
+    moment = None if as_of is None else parse_moment(as_of)
+    if moment is not None and moment > utc_now():
+        raise InputError(f"--as-of {as_of} lies in the future: nothing is known of it yet")
     from datasets.snapshot import open_snapshot
     from models.publish import publish
 
@@ -59,6 +63,8 @@ def build_snapshot(
         say_json({key: manifest[key] for key in ("id", "as_of", "addresses", "model", "label_hash", "heads")})
         return
     say(f"published {snapshot.id}: {manifest['addresses']:,} addresses as of {manifest['as_of']}")
+    if not manifest["addresses"]:
+        typer.echo("the ledger holds no transfer before that moment: the snapshot is empty of them", err=True)
     say(f"scored with {manifest['model']}" if manifest["model"] else "not scored: there is no model here")
 
 

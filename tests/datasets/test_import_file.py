@@ -233,3 +233,14 @@ def test_a_full_disk_is_named_and_the_ledger_is_as_it_was(tmp_path: Path) -> Non
     assert "File too large" in run.stdout
     with open_ledger(path) as ledger:
         assert dump(ledger) == before
+
+
+def test_a_file_read_another_way_is_refused_and_changes_nothing(ledger: Ledger, tmp_path: Path) -> None:
+    path = write(tmp_path / "pay.csv", HEADER + ROWS)
+    load(ledger, path)
+    before = dump(ledger)
+    swapped = dict(MAPPING.columns)
+    swapped["payer"], swapped["payee"] = swapped["payee"], swapped["payer"]
+    with pytest.raises(FileError, match="count twice"):
+        load(ledger, path, PaymentMapping(swapped))
+    assert dump(ledger) == before
