@@ -52,7 +52,7 @@ SHORT_CAUTIONS = {
     "simulated": "a simulated chain, no real person",
     "no_sanctions_match": "no match on sanctions lists is no clearance",
     "score_sets_no_level": "the score only ranks, it is no probability",
-    "history_share_not_known": "how much of its history is in the ledger is not known",
+    "history_share_not_known": "the share of its history that is seen is not known",
 }
 """What holds of many addresses is said in few words; --json has the whole sentence."""
 
@@ -78,15 +78,15 @@ def card_lines(screening: Screening) -> Iterator[Text]:
         yield from _row("cluster", f"{size}; what came and went is of all of them together")
     yield from _rows("why", _why(screening))
     yield from _rows("sanctions", [_describe_sanction(match) for match in screening.sanctions], limit=None)
-    yield from _rows("labels", [_describe_label(label) for label in screening.labels])
-    yield from _rows("in cluster", [_describe_label(label) for label in screening.entity_labels])
+    yield from _rows("labels", _describe_labels(screening.labels))
+    yield from _rows("in cluster", _describe_labels(screening.entity_labels))
     yield from _exposure_rows("came from", "source", screening)
     yield from _exposure_rows("went to", "destination", screening)
     yield from _rows("activity", _describe_activity(screening))
     yield from _rows("score from", _describe_reasons(screening))
     yield from _rows("not known", _join(screening.unknown_reasons))
     yield from _rows("caution", _join(screening.cautions))
-    yield from _row("as of", _describe_view(screening))
+    yield from _rows("as of", _describe_view(screening))
     yield Text(FOOTER, style="dim")
 
 
@@ -121,41 +121,45 @@ def _describe_sanction(match: "LabelLine") -> str:
     return f"{who}: {programmes}{listed} ({_cut(match.source)} {_cut(match.reference)})"
 
 
+def _describe_labels(labels: "Sequence[LabelLine]") -> list[str]:
+    """Return each claim once: many addresses of a cluster may bear the same."""
+    return list(dict.fromkeys(_describe_label(label) for label in labels))
+
+
 def _describe_label(label: "LabelLine") -> str:
     name = category_name(label.category, load_taxonomy())
-    who = " — ".join(_cut(part) for part in dict.fromkeys((label.entity, label.name)) if part)
-    return f"{name}: {who or 'owner not named'} ({_cut(label.source)}, confidence {label.confidence:.0%})"
+    who = _cut(label.entity or label.name) or "owner not named"
+    return f"{name}: {who} ({_cut(label.source)}, confidence {label.confidence:.0%})"
 
 
 def _exposure_rows(title: str, direction: str, screening: Screening) -> Iterator[Text]:
-    """Give the lines of one side: those of drugs and of no category are the last to be left out."""
-    taxonomy = load_taxonomy()
+    """Give the lines of one side, and how much of the value is in those that are not shown."""
     lines = [line for line in screening.exposures if line.direction == direction]
-    lines.sort(
-        key=lambda line: (
-            group_of(line.category, taxonomy) != "drug",
-            not is_unattributed(line),
-            group_of(line.category, taxonomy) != "crime",
-            -line.share,
-            line.category,
-            not line.direct,
-        )
-    )
-    shown = sorted(
-        lines[:LINES], key=lambda line: (is_unattributed(line), -line.share, line.category, not line.direct)
-    )
+    shown = _choose_exposures(lines)
     dollars = {"USD", *(asset.symbol for asset in listed_assets(screening.account.chain) if asset.usd_pegged)}
     yield from _rows(title, [_describe_exposure(line, dollars) for line in shown])
-    if rest := lines[LINES:]:
+    if rest := [line for line in lines if line not in shown]:
         share = math.fsum(line.share for line in rest)
-        yield from _row("", f"{_share(share)}  in {_count(len(rest), 'other line')}")
+        yield from _row("", f"{_share(share)}  in {_count(len(rest), 'other line')} of --json")
+
+
+def _choose_exposures(lines: Sequence["ExposureLine"]) -> list["ExposureLine"]:
+    """Return what a glance needs: the most of drugs, of unseen origin and of all, then the next largest."""
+    taxonomy = load_taxonomy()
+    ranked = sorted(lines, key=lambda line: (-line.share, line.category, not line.direct))
+    drug = [line for line in ranked if group_of(line.category, taxonomy) == "drug"]
+    unseen = [line for line in ranked if reason_of(line) == "history_not_in_ledger"]
+    wanted = [*drug[:1], *unseen[:1], *ranked]
+    kept = list(dict.fromkeys(wanted))[:LINES]
+    chosen = [line for line in ranked if line in kept]
+    return sorted(chosen, key=is_unattributed)
 
 
 def _describe_exposure(line: "ExposureLine", dollars: set[str]) -> str:
     worth = _worth(line.value, line.symbol, line.value_usd, dollars)
     if is_unattributed(line):
         return f"{_share(line.share)}  {UNATTRIBUTED.get(reason_of(line), reason_of(line))} ({worth})"
-    hops = "direct" if line.direct else f"at least {line.min_hops} hops away"
+    hops = "direct" if line.direct else f"{line.min_hops}+ hops away"
     return f"{_share(line.share)}  {category_name(line.category, load_taxonomy())}, {hops} ({worth})"
 
 
@@ -167,14 +171,17 @@ def _worth(value: float, symbol: str, usd: float | None, dollars: set[str]) -> s
     """Return an amount and its dollars; once, where the unit is a dollar and both are the same."""
     if usd is None:
         return f"{_amount(value)} {symbol}"
-    shown = f"{usd:,.0f}" if usd >= 100 else _amount(round(usd, 2))
+    shown = f"{usd:,.0f}" if usd >= 100 else "<0.01" if 0 < usd < 0.01 else f"{usd:,.2f}".removesuffix(".00")
     if symbol in dollars and math.isclose(value, usd, rel_tol=0.01, abs_tol=0.01):
         return f"{shown} {symbol}"
     return f"{_amount(value)} {symbol}, {shown} USD"
 
 
 def _amount(value: float) -> str:
-    return f"{value:,.8f}".rstrip("0").rstrip(".")
+    """Return a number with four significant digits, and no fewer than all before the point."""
+    digits = 0 if value == 0 else min(max(3 - math.floor(math.log10(abs(value))), 0), 18)
+    text = f"{value:,.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _count(number: int, noun: str) -> str:
@@ -202,19 +209,21 @@ def _join(remarks: Sequence[Remark]) -> list[str]:
     return [text] if text else []
 
 
-def _describe_view(screening: Screening) -> str:
+def _describe_view(screening: Screening) -> list[str]:
     height = "" if screening.height is None else f", block {screening.height:,}"
     known = screening.history_share
-    share = "" if known is None else f", {known:.0%} of its history in the ledger"
+    share = "" if known is None else f", {known:.0%} of its history known"
     model = f", model {screening.model}" if screening.model else ""
-    return f"{screening.as_of:%Y-%m-%d %H:%M} UTC{height}{share}; snapshot {screening.snapshot}{model}"
+    view = f"{screening.as_of:%Y-%m-%d %H:%M} UTC{height}{share}"
+    return [view, f"snapshot {screening.snapshot}{model}"]
 
 
 def _rows(title: str, texts: Sequence[str], limit: int | None = LINES) -> Iterator[Text]:
-    for number, text in enumerate(texts[:limit]):
+    shown = list(texts[:limit])
+    if rest := len(texts) - len(shown):
+        shown[-1] += f" (+{rest:,} more)"
+    for number, text in enumerate(shown):
         yield from _row(title if number == 0 else "", text)
-    if limit is not None and len(texts) > limit:
-        yield from _row("", f"… and {len(texts) - limit:,} more; --json shows all")
 
 
 def _row(title: str, text: str) -> Iterator[Text]:
