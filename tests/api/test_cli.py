@@ -290,6 +290,7 @@ def test_files_that_cannot_be_read_leave_the_ledger_as_it_was(
     folder = ["--dir", str(tmp_path / "var")]
     rows = "t,a,b,v\n2023-01-02T10:00:00Z,market,alice,10.00\n"
     (tmp_path / "good.csv").write_text(rows, "utf-8")
+    (tmp_path / "other.csv").write_text(rows.replace("alice", "bob"), "utf-8")
     whole = (settings.dir / "blocks.parquet").read_bytes()
     (tmp_path / "cut.parquet").write_bytes(whole[: len(whole) // 2])
     mapping = [f"--map={item}" for item in ("time=t", "payer=a", "payee=b", "amount=v", "currency=@USD")]
@@ -301,7 +302,7 @@ def test_files_that_cannot_be_read_leave_the_ledger_as_it_was(
     wrong = [
         "import",
         "payments",
-        str(tmp_path / "good.csv"),
+        str(tmp_path / "other.csv"),
         "--chain",
         BANK,
         *mapping[:-1],
