@@ -15,7 +15,7 @@ def hash_file(path: Path) -> tuple[str, int]:
     """Return SHA-256 and the number of line ends of a file."""
     digest, lines = hashlib.sha256(), 0
     if path.exists() and not path.is_file():
-        raise FileError(path, why="is not a file")
+        raise FileError(path, why="cannot be read (it is not a file)")
     try:
         with path.open("rb") as file:
             while block := file.read(1 << 20):
