@@ -71,6 +71,16 @@ class LabelStatus:
 
 
 @dataclass(frozen=True)
+class SetAside:
+    """One row of a file that could not become a transfer; rows count from 0, without the header."""
+
+    source: str
+    row: int
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
 class LedgerStatus:
     """What a ledger held at `counted_at`."""
 
@@ -79,6 +89,7 @@ class LedgerStatus:
     chains: tuple[ChainStatus, ...]  # by CAIP-2
     batches: tuple[BatchStatus, ...]  # oldest first
     quarantine: Mapping[str, int]  # source rows set aside, by reason
+    set_aside: tuple[SetAside, ...]  # the first of them in each file
     labels: tuple[LabelStatus, ...]  # by source and category
     label_rejections: Mapping[str, int]  # entries of label files set aside, by reason
     prices: int  # asset-days with a price
@@ -94,6 +105,7 @@ def ledger_status(ledger: Ledger) -> LedgerStatus:
         chains=tuple(ChainStatus(**row) for row in _rows(ledger, _CHAINS)),
         batches=tuple(BatchStatus(**row) for row in _rows(ledger, _BATCHES)),
         quarantine=_by_reason(ledger, "quarantine"),
+        set_aside=tuple(SetAside(**row) for row in _rows(ledger, _SET_ASIDE)),
         labels=tuple(LabelStatus(**row) for row in _rows(ledger, _LABELS)),
         label_rejections=_by_reason(ledger, "label_rejection"),
         prices=prices,
@@ -130,6 +142,7 @@ def read_status(ledger_path: Path) -> LedgerStatus | None:
         read["counted_at"] = _read_time(read["counted_at"])
         read["chains"] = tuple(ChainStatus(**_with_times(row)) for row in read["chains"])
         read["batches"] = tuple(BatchStatus(**_with_times(row)) for row in read["batches"])
+        read["set_aside"] = tuple(SetAside(**row) for row in read["set_aside"])
         read["labels"] = tuple(LabelStatus(**row) for row in read["labels"])
         return LedgerStatus(**read)
     except FileNotFoundError:
@@ -178,6 +191,12 @@ _CHAINS = """
            coalesce(repeated, 0) AS repeated, coalesce(duplicate, 0) AS duplicate
     FROM chain LEFT JOIN moved USING (chain) LEFT JOIN sides USING (chain) LEFT JOIN named USING (chain)
     ORDER BY caip2
+"""
+
+_SET_ASIDE = """
+    SELECT b.source, q.row, q.reason, q.detail FROM quarantine AS q JOIN batch AS b ON b.batch = q.batch
+    QUALIFY row_number() OVER (PARTITION BY q.batch ORDER BY q.row) <= 10
+    ORDER BY q.batch, q.row
 """
 
 _BATCHES = """

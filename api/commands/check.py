@@ -297,6 +297,8 @@ def _say_status(path: Path, status: "LedgerStatus") -> None:
         words = f"addresses known from labels alone, by chain: {', '.join(only_labelled)}"
         say(textwrap.fill(words, 80, subsequent_indent="  ", break_on_hyphens=False))
     _say_counts("set aside", status.quarantine)
+    for one in status.set_aside:
+        say(f"  {clean(one.source, 60)}, row {one.row:,}: {one.reason}: {clean(one.detail, 120)}")
     if status.labels:
         say()
         rows_shown = [

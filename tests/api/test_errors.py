@@ -92,7 +92,7 @@ def test_a_body_that_is_not_said_to_be_json(client: Client, kind: str) -> None:
         (b"", "body: Field required"),
         (b"null", "body"),
         (b"[]", "body"),
-        (b'"1BoatSLRHtKNngkdXEeobR76b53LETtpyT"', "body"),
+        (b'"1111111111111111111114oLvT2"', "body"),
         (b"{", "the body is not JSON"),
         (b'{"address": 1}', "body.address: Input should be a valid string"),
         (b'{"adress": "x"}', "body.address: Field required; body.adress: Extra inputs are not permitted"),
@@ -150,8 +150,8 @@ def test_the_header_token_is_a_key_too(client: Client) -> None:
 
 def test_without_a_snapshot_it_says_what_to_do(client: Client) -> None:
     for response in (
-        client.post("/v1/screenings", json={"address": "1BoatSLRHtKNngkdXEeobR76b53LETtpyT"}),
-        client.get("/v1/addresses/1BoatSLRHtKNngkdXEeobR76b53LETtpyT"),
+        client.post("/v1/screenings", json={"address": "1111111111111111111114oLvT2"}),
+        client.get("/v1/addresses/1111111111111111111114oLvT2"),
     ):
         answer = check(response, 503, "snapshot_missing")
         assert "silkscreen build" in answer["message"]
