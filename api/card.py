@@ -50,7 +50,6 @@ DECIDERS = {
 }
 SHORT_CAUTIONS = {
     "simulated": "a simulated chain, no real person",
-    "no_sanctions_match": "no match on sanctions lists is no clearance",
     "score_sets_no_level": "the score only ranks, it is no probability",
     "history_share_not_known": "the share of its history that is seen is not known",
 }

@@ -76,10 +76,11 @@ came from      1.6%  darknet market, 2+ hops away (5 USD)
 activity     13 transfers in, 0 out, 2 counterparties; received 305 USD;
              2023-01-12 to 2023-01-18
 score from   + received 13 transfers
-caution      no match on sanctions lists is no clearance; where 98.4% of what it
-             received came from is not known; the share of its history that is
-             seen is not known; the newest transfer of this chain in the ledger
-             is 7 days old
+caution      no match on the sanctions lists imported here (casework as of
+             2022-12-01) is no clearance; where 98.4% of what it received came
+             from is not known; the share of its history that is seen is not
+             known; the newest transfer of this chain in the ledger is 7 days
+             old
 as of        2023-02-01 00:00 UTC
              snapshot 20230201T000000Z-000000000000, model m-000000000000
 A score never decides alone: docs/screening.md says what this is not.
@@ -98,8 +99,9 @@ went to      100.0%  still held by those it reached (1,205 USD)
 activity     1 transfer in, 2 out, 3 counterparties; received 2,000 USD;
              2023-01-02 to 2023-01-18
 score from   - received 1 transfer
-caution      no match on sanctions lists is no clearance; the newest transfer of
-             this chain in the ledger is 7 days old
+caution      no match on the sanctions lists imported here (casework as of
+             2022-12-01) is no clearance; the newest transfer of this chain in
+             the ledger is 7 days old
 as of        2023-02-01 00:00 UTC, 100% of its history known
              snapshot 20230201T000000Z-000000000000, model m-000000000000
 A score never decides alone: docs/screening.md says what this is not.
@@ -120,9 +122,10 @@ activity     1 transfer in, 1 out, 2 counterparties; received 0.0005 BTC;
 score from   - received 3 transfers
 not known    the model was trained on payments:mybank: on bitcoin it ranks, but
              sets no level
-caution      the score only ranks, it is no probability; no match on sanctions
-             lists is no clearance; the newest transfer of this chain in the
-             ledger is 25 days old
+caution      the score only ranks, it is no probability; no match on the
+             sanctions lists imported here (casework as of 2022-12-01) is no
+             clearance; the newest transfer of this chain in the ledger is 25
+             days old
 as of        2023-02-01 00:00 UTC, block 4, 100% of its history known
              snapshot 20230201T000000Z-000000000000, model m-000000000000
 A score never decides alone: docs/screening.md says what this is not.
@@ -136,7 +139,8 @@ why          no sanction, no drug label, no rule, and no model that may speak
 not known    no transfer of this address is in the ledger: nothing is known of
              what it did; the model was trained on payments:mybank: on ethereum
              it ranks, but sets no level
-caution      no match on sanctions lists is no clearance
+caution      no match on the sanctions lists imported here (casework as of
+             2022-12-01) is no clearance
 as of        2023-02-01 00:00 UTC
              snapshot 20230201T000000Z-000000000000, model m-000000000000
 A score never decides alone: docs/screening.md says what this is not.
