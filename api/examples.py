@@ -145,7 +145,7 @@ SCREENING: dict[str, Any] = {
         {"id": "simulated", "text": "this chain is simulated: nothing here is about a real person"},
         {
             "id": "no_sanctions_match",
-            "text": "no match on the sanctions lists imported here (OFAC SDN as of 2023-12-20) is no clearance",
+            "text": "no match on the sanctions lists imported here (OFAC as of 2023-12-20) is no clearance",
         },
     ],
     "notice": NOTICE,
