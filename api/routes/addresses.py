@@ -30,7 +30,7 @@ Limit = Annotated[int, Query(ge=0, le=100, description="how many of the newest t
 @router.get(
     "/addresses/{account:path}",
     response_model=AddressAnswer,
-    responses=describe_errors(401, 403, 404, 422, 500, 503),
+    responses=describe_errors(401, 403, 404, 405, 422, 500, 503),
     summary="What is known of an address",
 )
 def answer_address(

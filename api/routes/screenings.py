@@ -15,7 +15,7 @@ router = APIRouter(prefix="/v1", tags=["screen"], route_class=JsonRoute, depende
 @router.post(
     "/screenings",
     response_model=ScreeningAnswer,
-    responses=describe_errors(401, 403, 413, 415, 422, 500, 503),
+    responses=describe_errors(401, 403, 405, 413, 415, 422, 500, 503),
     summary="Screen an address",
 )
 def answer_screenings(request: ScreeningRequest, serving: ServingNow, caller: CallerId) -> JsonBytes:
