@@ -8,10 +8,10 @@ DEMO_ARGS ?=
 demo: .venv/run.stamp
 	$(BIN)/silkscreen demo $(DEMO_ARGS)
 
-test: .venv/dev.stamp
+test: .venv/dev.stamp tests/nodes/node_modules/run.stamp
 	$(BIN)/pytest -m "not slow"
 
-test-slow: .venv/dev.stamp
+test-slow: .venv/dev.stamp tests/nodes/node_modules/run.stamp
 	$(BIN)/pytest -m slow
 
 check: .venv/dev.stamp
@@ -50,5 +50,10 @@ bench-job: .venv/dev.stamp
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
+tests/nodes/node_modules/run.stamp: tests/nodes/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing: the tests start a real EVM node from it; install Node 20 (Debian: apt install nodejs npm)"; exit 1; }
+	npm ci --prefix tests/nodes --no-progress --loglevel=error
+	@touch $@
+
 clean:
-	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv tests/nodes/node_modules dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

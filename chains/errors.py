@@ -13,6 +13,13 @@ SilkscreenError
 │   ├── LedgerBusy            another process holds the ledger
 │   ├── LedgerTooNew          written by a newer version
 │   └── LedgerConflict        a file says another thing than the ledger about the same block
+├── NodeError                 a node or an indexer cannot be used as asked
+│   ├── NodeUnavailable       no answer, after several attempts
+│   ├── NodeRefused           it wants other credentials, or does not allow this
+│   ├── RpcError              it answered with an error of its own
+│   ├── BadAnswer             its answer contradicts itself, or the chain
+│   ├── WrongChain            it serves another chain
+│   └── BranchChanged         its chain was reorganised while it was read: read again
 ├── SnapshotError
 │   ├── SnapshotMissing       nothing has been published yet
 │   └── SnapshotDamaged       a file of it is absent or does not have its recorded hash
@@ -140,6 +147,61 @@ class LedgerConflict(LedgerError):
             f"{path}: block {height} of {chain} is {file_hash} here and {ledger_hash} in the ledger; "
             "one of them is from an abandoned branch: nothing was imported"
         )
+
+
+class NodeError(SilkscreenError):
+    """A node or an indexer cannot be used as asked. `url` is without credentials."""
+
+
+class NodeUnavailable(NodeError):
+    """No answer, after several attempts."""
+
+    def __init__(self, url: str, *, why: str, attempts: int) -> None:
+        self.url, self.why, self.attempts = url, why, attempts
+        tried = "once" if attempts == 1 else f"{attempts} times"
+        super().__init__(
+            f"the node {url} did not answer (tried {tried}; the last time: {why}): is it running?"
+        )
+
+
+class NodeRefused(NodeError):
+    """It wants other credentials, or does not allow what was asked."""
+
+    def __init__(self, url: str, *, why: str) -> None:
+        self.url, self.why = url, why
+        super().__init__(f"the node {url} refused ({why}): write user and password or the key into its URL")
+
+
+class RpcError(NodeError):
+    """The node answered with an error of its own."""
+
+    def __init__(self, url: str, *, method: str, code: int, message: str) -> None:
+        self.url, self.method, self.code, self.message = url, method, code, message
+        super().__init__(f"the node {url} answered {method} with error {code}: {_shown(message, 300)}")
+
+
+class BadAnswer(NodeError):
+    """The node's answer contradicts itself, or what the ledger knows of the chain."""
+
+    def __init__(self, url: str, *, method: str, why: str) -> None:
+        self.url, self.method, self.why = url, method, why
+        super().__init__(f"the node {url} answered {method} with what cannot be right: {why}")
+
+
+class WrongChain(NodeError):
+    """The node serves another chain than the one that was asked for."""
+
+    def __init__(self, url: str, *, expected: str, found: str) -> None:
+        self.url, self.expected, self.found = url, expected, found
+        super().__init__(f"the node {url} serves {found}, not {expected}: nothing was read")
+
+
+class BranchChanged(NodeError):
+    """The node's chain was reorganised while it was read; reading again gives the new branch."""
+
+    def __init__(self, url: str, *, height: int) -> None:
+        self.url, self.height = url, height
+        super().__init__(f"the node {url} changed its branch at block {height} while it was read: read again")
 
 
 class SnapshotError(SilkscreenError):

@@ -5,7 +5,7 @@ payee legs (funds reach one). A Bitcoin transaction keeps its n inputs and m out
 transfer has one of each; a coinbase has no payer, and a fee is payers minus payees.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import pyarrow as pa
@@ -66,6 +66,29 @@ REJECT_SCHEMA = pa.schema(
         pa.field("row", pa.int64(), nullable=False),
         pa.field("reason", pa.string(), nullable=False),  # a stable word: bad_address, bad_amount, too_large…
         pa.field("detail", pa.string(), nullable=False),  # what was found, for a person
+        pa.field("height", pa.int64()),  # block that it stood in; null where the source has none
+    ]
+)
+
+BLOCK_SCHEMA = pa.schema(
+    [
+        pa.field("height", pa.int64(), nullable=False),
+        pa.field("hash", pa.binary(), nullable=False),
+        pa.field("parent_hash", pa.binary()),  # null where the source does not say it
+        pa.field("time", pa.timestamp("us"), nullable=False),  # UTC
+    ]
+)
+
+FREEZE_SCHEMA = pa.schema(
+    [
+        pa.field("height", pa.int64(), nullable=False),
+        pa.field("position", pa.int32(), nullable=False),
+        pa.field("part", pa.int32(), nullable=False),  # log index
+        pa.field("time", pa.timestamp("us"), nullable=False),  # UTC
+        pa.field("hash", pa.binary(), nullable=False),  # transaction
+        pa.field("asset", pa.string(), nullable=False),  # as in a transfer
+        pa.field("account", pa.string(), nullable=False),  # whose holding of the asset it is about
+        pa.field("frozen", pa.bool_(), nullable=False),  # false: released again
     ]
 )
 
@@ -91,9 +114,12 @@ class LegBatch:
 
     `transfers`, `legs` and `rejected` follow the schemas above. A row is in `rejected` or it made
     transfers, never both and never neither. `assets` describes every asset of the transfers, by reference.
+    A node also hands over its blocks (those without transfers among them), and what issuers froze.
     """
 
     transfers: pa.Table
     legs: pa.Table
     rejected: pa.Table
     assets: tuple[Asset, ...]
+    blocks: pa.Table = field(default_factory=BLOCK_SCHEMA.empty_table)
+    freezes: pa.Table = field(default_factory=FREEZE_SCHEMA.empty_table)

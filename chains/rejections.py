@@ -30,8 +30,10 @@ class Rejections:
     def table(self, first_row: int) -> pa.Table:
         """The rejected rows by their number in the file, where the batch starts at `first_row`."""
         found = [(first_row + i, *reason) for i, reason in enumerate(self._reasons) if reason is not None]
-        columns = [list(column) for column in zip(*found, strict=True)] if found else [[], [], []]
-        return pa.table(dict(zip(REJECT_SCHEMA.names, columns, strict=True)), schema=REJECT_SCHEMA)
+        rows, reasons, details = zip(*found, strict=True) if found else ((), (), ())
+        heights = pa.nulls(len(rows), pa.int64())
+        columns = [pa.array(rows, pa.int64()), pa.array(reasons, pa.string()), pa.array(details, pa.string())]
+        return pa.table([*columns, heights], schema=REJECT_SCHEMA)
 
 
 def shown(value: object, limit: int = 60) -> str:

@@ -8,40 +8,28 @@ kept under (batch, row), and what an earlier loose file of the same chain alread
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from chains.address import Chain
 from chains.errors import FileError
 from chains.files import PaymentMapping, read_layout
-from chains.ledger import Asset, LegBatch
+from chains.ledger import LegBatch
 from datasets.custody import count_rows, hash_file, while_unchanged
-from datasets.overlap import find_known, loose_rows, mark_known_hashes, mark_repeats, write_blocks
-from datasets.store import Ledger, chain_number, intern_accounts, next_number, registered, transaction
+from datasets.overlap import find_known, mark_known_hashes, mark_repeats, write_blocks
+from datasets.store import Ledger, chain_number, next_number, transaction
+from datasets.writing import Source, Writing, write_custody, write_rejected, write_transfers
 
 Progress = Callable[[int, int], None]
 """Called with source rows read and source rows in all (0 where that is not known beforehand)."""
 
 LEGS_AT_ONCE = 500_000
 """Interning reads all addresses of the ledger once, so few large passes are cheaper than many small ones."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where batches come from: what the ledger keeps as their custody record."""
-
-    chain: Chain
-    layout: str
-    name: str  # file name as given
-    sha256: str
-    mapping: str = "{}"
 
 
 @dataclass(frozen=True)
@@ -60,27 +48,6 @@ class ImportResult:
     repeated: int  # exact repeats within the file, kept and counted
     duplicate: int  # said by an earlier loose file already: kept, not counted
     sums: Mapping[str, int]  # payee amounts that count, in raw units, by asset reference
-
-
-@dataclass
-class _Import:
-    """One import under way: where it writes, and what it has written so far."""
-
-    ledger: Ledger
-    source: Source
-    chain: int
-    batch: int
-    next_transfer: int
-    assets: dict[str, int] = field(default_factory=dict)  # asset numbers by reference
-    source_rows: int = 0
-    transfers: int = 0
-    legs: int = 0
-    known: int = 0
-    quarantined: int = 0
-    lossy: int = 0
-    loose: bool = False
-    heights: list[int] = field(default_factory=list)  # lowest and highest of each batch
-    times: list[datetime] = field(default_factory=list)
 
 
 def import_file(
@@ -134,7 +101,7 @@ def ingest_batches(
     if earlier is not None:
         return _result(ledger.connection, earlier, source, already=True)
     with transaction(ledger) as connection:
-        run = _Import(
+        run = Writing(
             ledger=ledger,
             source=source,
             chain=chain_number(ledger, source.chain),
@@ -147,12 +114,12 @@ def ingest_batches(
             mark_repeats(connection, run.chain, run.batch)
         if source.chain.utxo and (run.loose or _has_loose(connection, run.chain)):
             mark_known_hashes(connection, run.chain, run.batch)
-        _write_custody(run, code_version)
+        write_custody(run, code_version)
         return _result(connection, run.batch, source, already=False)
 
 
 def _with_progress(
-    run: _Import, batches: Iterable[LegBatch], total_rows: int, progress: Progress | None
+    run: Writing, batches: Iterable[LegBatch], total_rows: int, progress: Progress | None
 ) -> Iterator[LegBatch]:
     for batch in batches:
         for table in (batch.transfers, batch.rejected):
@@ -195,141 +162,16 @@ def _join(batches: Sequence[LegBatch]) -> LegBatch:
     )
 
 
-def _write_batch(run: _Import, batch: LegBatch) -> None:
-    _write_rejected(run, batch.rejected)
+def _write_batch(run: Writing, batch: LegBatch) -> None:
+    write_rejected(run, batch.rejected)
     if not batch.transfers.num_rows:
         return
-    connection, source = run.ledger.connection, run.source
-    overlap = {"source": source.name, "chain_name": source.chain.name}
-    write_blocks(connection, run.chain, batch.transfers, **overlap)
-    known = find_known(connection, run.chain, batch.transfers, **overlap)
+    overlap = {"source": run.source.name, "chain_name": run.source.chain.name}
+    write_blocks(run.ledger.connection, run.chain, batch.transfers, **overlap)
+    known = find_known(run.ledger.connection, run.chain, batch.transfers, **overlap)
     run.known += int(known.sum())
-    if known.all():
-        return
-    transfers, legs = _number_rows(run, batch, np.flatnonzero(~known))
-    with registered(connection, added_transfer=transfers, added_leg=legs):
-        connection.execute(_INSERT_TRANSFERS, {"chain": run.chain, "batch": run.batch})
-        connection.execute(_INSERT_LEGS)
-    run.next_transfer += transfers.num_rows
-    run.transfers += transfers.num_rows
-    run.legs += legs.num_rows
-    run.lossy += int(pc.sum(transfers["lossy"]).as_py())
-    run.loose = run.loose or bool(loose_rows(transfers).any())
-    run.heights += [
-        height for height in pc.min_max(transfers["height"]).as_py().values() if height is not None
-    ]
-    run.times += pc.min_max(transfers["time"]).as_py().values()
-
-
-def _number_rows(run: _Import, batch: LegBatch, fresh: NDArray[np.int64]) -> tuple[pa.Table, pa.Table]:
-    """Return the transfers at the places `fresh` with their legs, with the ledger's numbers for all names."""
-    transfers = batch.transfers.take(pa.array(fresh)).combine_chunks()
-    numbers = np.full(int(pc.max(batch.transfers["transfer"]).as_py()) + 1, -1, dtype=np.int64)
-    numbers[transfers["transfer"].to_numpy()] = run.next_transfer + np.arange(fresh.size)
-    leg_numbers = numbers[batch.legs["transfer"].to_numpy()]
-    legs = batch.legs.append_column("number", pa.array(leg_numbers))
-    if (leg_numbers < 0).any():
-        legs = legs.filter(pa.array(leg_numbers >= 0))
-    transfers = transfers.append_column("number", pa.array(run.next_transfer + np.arange(fresh.size)))
-    transfers = transfers.append_column("asset_number", _number_assets(run, batch.assets, transfers["asset"]))
-    return transfers, legs.append_column("address", intern_accounts(run.ledger, run.chain, legs["account"]))
-
-
-_INSERT_TRANSFERS = """
-    INSERT INTO transfer (transfer, chain, batch, row, height, position, kind, part, time, hash, asset,
-                          lossy, repeated, duplicate, provisional)
-    SELECT number, $chain, $batch, "row", height, position, kind::transfer_kind, part, time, hash,
-           asset_number, lossy, FALSE, FALSE, FALSE
-    FROM added_transfer
-"""
-
-_INSERT_LEGS = """
-    INSERT INTO leg (transfer, side, index, address, amount, spent_hash, spent_index)
-    SELECT number, side::leg_side, "index", address, amount::HUGEINT, spent_hash, spent_index
-    FROM added_leg
-"""
-
-
-def _number_assets(run: _Import, stated: Iterable[Asset], references: pa.ChunkedArray) -> pa.Array:
-    """Return the asset number of each reference; new assets are written down in order of first use."""
-    by_reference: dict[str, Asset] = {}
-    for asset in stated:
-        by_reference.setdefault(asset.reference, asset)
-    encoded = references.combine_chunks().dictionary_encode()
-    for reference in encoded.dictionary.to_pylist():
-        if reference not in run.assets:
-            run.assets[reference] = _asset_number(run, by_reference[reference])
-    numbers = [run.assets[reference] for reference in encoded.dictionary.to_pylist()]
-    return pa.array(numbers, pa.int32()).take(encoded.indices)
-
-
-def _asset_number(run: _Import, asset: Asset) -> int:
-    connection = run.ledger.connection
-    found = connection.execute(
-        "SELECT asset, decimals, listed FROM asset WHERE chain = $1 AND reference = $2",
-        [run.chain, asset.reference],
-    ).fetchall()
-    if not found:
-        number = next_number(connection, "asset")
-        connection.execute(
-            "INSERT INTO asset VALUES ($1, $2, $3, $4, $5, $6, $7)",
-            [
-                *(number, run.chain, asset.reference, asset.symbol),
-                *(asset.decimals, asset.listed, asset.usd_pegged),
-            ],
-        )
-        return number
-    number, decimals, listed = found[0]
-    if decimals != asset.decimals and (listed or asset.listed):
-        why = f"{asset.reference} has {asset.decimals} decimals here, {decimals} in the ledger: give the same"
-        raise FileError(run.source.name, why=why)
-    connection.execute(
-        "UPDATE asset SET listed = listed OR $2, usd_pegged = usd_pegged OR $3 WHERE asset = $1",
-        [number, asset.listed, asset.usd_pegged],
-    )
-    return int(number)
-
-
-def _write_rejected(run: _Import, rejected: pa.Table) -> None:
-    if not rejected.num_rows:
-        return
-    run.quarantined += rejected.num_rows
-    with registered(run.ledger.connection, rejected=rejected):
-        run.ledger.connection.execute(
-            """
-            INSERT INTO quarantine (batch, row, reason, detail)
-            SELECT $batch, "row", reason, detail FROM rejected
-            """,
-            {"batch": run.batch},
-        )
-
-
-def _write_custody(run: _Import, code_version: str) -> None:
-    marks = run.ledger.connection.execute(
-        "SELECT count(*) FILTER (repeated), count(*) FILTER (duplicate) FROM transfer WHERE batch = $1",
-        [run.batch],
-    ).fetchall()[0]
-    source = run.source
-    run.ledger.connection.execute(
-        """
-        INSERT INTO batch (
-            batch, chain, layout, source, sha256, mapping, loose,
-            first_height, last_height, first_time, last_time,
-            source_rows, transfers, legs, known, quarantined, lossy,
-            repeated, duplicate, imported_at, code_version)
-        VALUES ($1, $2, $3, $4, $5, $6, $7,
-                $8, $9, $10, $11,
-                $12, $13, $14, $15, $16, $17,
-                $18, $19, $20, $21)
-        """,
-        [
-            *(run.batch, run.chain, source.layout, source.name, source.sha256, source.mapping, run.loose),
-            *(min(run.heights, default=None), max(run.heights, default=None)),
-            *(min(run.times, default=None), max(run.times, default=None)),
-            *(run.source_rows, run.transfers, run.legs, run.known, run.quarantined, run.lossy),
-            *(*marks, datetime.now(UTC).replace(tzinfo=None), code_version),
-        ],
-    )
+    if not known.all():
+        write_transfers(run, batch, np.flatnonzero(~known))
 
 
 def _has_loose(connection: duckdb.DuckDBPyConnection, chain: int) -> bool:

@@ -58,6 +58,7 @@ class BatchStatus:
     duplicate: int
     imported_at: datetime
     code_version: str
+    replaced: int  # transfers since replaced by a node's own blocks
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from chains.address import Chain, find_chain
 from chains.ledger import LEG_SCHEMA, REJECT_SCHEMA, TRANSFER_SCHEMA, Asset, LegBatch
-from datasets.ingest import ImportResult, Source, ingest_batches
+from datasets.ingest import ImportResult, ingest_batches
 from datasets.store import CONFIG, Ledger, migrate
+from datasets.writing import Source
 
 BANK = find_chain("payments:bank")
 BITCOIN = find_chain("bitcoin")

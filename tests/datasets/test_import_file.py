@@ -160,7 +160,8 @@ IMPORT = """
     from chains.address import find_chain
     from chains.errors import LedgerError
     from chains.files import PaymentMapping, read_layout
-    from datasets.ingest import Source, ingest_batches
+    from datasets.ingest import ingest_batches
+    from datasets.writing import Source
     from datasets.store import open_ledger
 
     chain = find_chain("payments:bank")

@@ -10,8 +10,9 @@ from chains.address import Chain
 from chains.errors import FileError, LedgerConflict
 from chains.ledger import Asset, LegBatch
 from datasets.export import export_rows
-from datasets.ingest import Source, ingest_batches
+from datasets.ingest import ingest_batches
 from datasets.store import Ledger
+from datasets.writing import Source
 from tests.datasets.batches import (
     ASSETS,
     BANK,
