@@ -36,6 +36,7 @@ class Writing:
     chain: int
     batch: int
     next_transfer: int
+    final_height: int | None = None  # transfers above it are provisional; None where the source is settled
     assets: dict[str, int] = field(default_factory=dict)  # asset numbers by reference
     source_rows: int = 0
     transfers: int = 0
@@ -53,7 +54,9 @@ def write_transfers(run: Writing, batch: LegBatch, fresh: NDArray[np.int64]) -> 
     connection = run.ledger.connection
     transfers, legs = _number_rows(run, batch, fresh)
     with registered(connection, added_transfer=transfers, added_leg=legs):
-        connection.execute(_INSERT_TRANSFERS, {"chain": run.chain, "batch": run.batch})
+        connection.execute(
+            _INSERT_TRANSFERS, {"chain": run.chain, "batch": run.batch, "final": run.final_height}
+        )
         connection.execute(_INSERT_LEGS)
     run.next_transfer += transfers.num_rows
     run.transfers += transfers.num_rows
@@ -84,7 +87,7 @@ _INSERT_TRANSFERS = """
     INSERT INTO transfer (transfer, chain, batch, row, height, position, kind, part, time, hash, asset,
                           lossy, repeated, duplicate, provisional)
     SELECT number, $chain, $batch, "row", height, position, kind::transfer_kind, part, time, hash,
-           asset_number, lossy, FALSE, FALSE, FALSE
+           asset_number, lossy, FALSE, FALSE, coalesce(height > $final, FALSE)
     FROM added_transfer
 """
 
