@@ -1,0 +1,10 @@
+"""Real nodes for the tests: start one, read it over HTTP, break what lies between.
+
+- `regtest.run_regtest()`: a Bitcoin node. Consensus is Bitcoin Core's own (libbitcoinkernel), the JSON-RPC
+  face follows Core's documentation. It lives in this process, in threads.
+- `anvil.run_anvil()`: an EVM node in a process of its own, with contracts to deploy (`contracts/*.sol`).
+- `proxy.run_proxy(url)`: stands in front of either and injects faults, repeatably by seed.
+
+Each is a context manager, listens on loopback on a free port, and leaves nothing behind. `make test` installs
+what they need (`package.json`); a compiled contract is kept under `var/cache`.
+"""
