@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from itertools import count
 from threading import Lock
@@ -212,12 +213,12 @@ class RpcClient:
         found: dict[int, dict[str, Any]] = {}
         for answer in answers:
             if not isinstance(answer, dict):
-                raise self.bad_answer(method, f"{_brief(answer)} is no JSON-RPC answer")
+                raise self.bad_answer(method, f"{brief(answer)} is no JSON-RPC answer")
             number = answer.get("id")
             if number is None and answer.get("error") is not None and len(wanted) == 1:
                 number = next(iter(wanted))  # an error found before the id was read
             if type(number) is not int or number not in wanted:
-                raise self.bad_answer(method, f"it answers call {_brief(number)}, which was not asked")
+                raise self.bad_answer(method, f"it answers call {brief(number)}, which was not asked")
             if number in found and not _same(found[number], answer):
                 raise self.bad_answer(method, "it gives two different answers to one call")
             found[number] = answer
@@ -340,10 +341,10 @@ def _is_error(answer: Any) -> bool:
 def _read_error(error: Any) -> tuple[int, str]:
     """Code and message of an error object, whatever a node puts there."""
     if not isinstance(error, dict):
-        return 0, _brief(error)
+        return 0, brief(error)
     code, message = error.get("code"), error.get("message")
     data = error.get("data")
-    words = message if isinstance(message, str) else _brief(message)
+    words = message if isinstance(message, str) else brief(message)
     if isinstance(data, str) and data not in words:
         words = f"{words}: {data}"
     return code if type(code) is int and abs(code) < 2**31 else 0, words[:1000]
@@ -356,9 +357,12 @@ def _same(one: Any, other: Any) -> bool:
         return False
 
 
-def _brief(value: Any) -> str:
+def brief(value: object) -> str:
     """Short text of a part of an answer, for a message; what holds others is named by its type alone."""
-    return shown(value) if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
+    if isinstance(value, int) and value.bit_length() > 200:
+        return f"an integer of {value.bit_length()} bits"
+    known = isinstance(value, str | int | float | Decimal | None)
+    return shown(value) if known else f"a {type(value).__name__}"
 
 
 def _retry_after(text: str | None) -> float:

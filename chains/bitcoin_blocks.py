@@ -1,0 +1,409 @@
+"""Blocks as a Bitcoin node tells them (`getblock` with verbosity 3) into legs, each checked against itself.
+
+Nothing is taken on trust that a hash commits to: the header's hash, its proof of work, the merkle root, and
+each transaction's hash, recomputed from the very versions, inputs, scripts and amounts that become legs.
+What no hash in the block commits to is the value and script of a spent output; there sums must hold.
+Amounts go from the digits of the answer to integers of satoshi without a double between.
+Sources: the RPC documentation of Bitcoin Core, BIP-34, BIP-141, BIP-144.
+"""
+
+import re
+from binascii import unhexlify
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from chains.bitcoin_faults import Fault, exact_sat, find_fault
+from chains.bitcoin_scripts import script_holders
+from chains.errors import BadAnswer
+from chains.ledger import (
+    AMOUNT,
+    BLOCK_SCHEMA,
+    LEG_SCHEMA,
+    REJECT_SCHEMA,
+    TRANSFER_SCHEMA,
+    Asset,
+    Kind,
+    LegBatch,
+    Side,
+)
+from chains.registry import Chain
+from chains.rpc import brief
+
+Integers = NDArray[np.int64]
+Block = Mapping[str, Any]
+
+_AMOUNT = re.compile(rb'("value"\s*:\s*)(-?[0-9][0-9.eE+-]*)')
+_WRONG = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, pa.ArrowException)
+_COINBASE_OUTPOINT = "00" * 32 + "ff" * 4
+_PLAIN_PATTERN = r"^[0-9]{1,10}\.[0-9]{8}$"
+
+
+def read_exact(data: bytes) -> Any:
+    """Decode an answer in JSON with every `value` as the text of its digits: no amount becomes a double.
+
+    Raises ValueError for what is no JSON. Inside a string of the answer nothing can match: its quotation
+    marks are escaped, and a quotation mark before a letter is no JSON outside of one.
+    """
+    return orjson.loads(_AMOUNT.sub(rb'\1"\2"', data))
+
+
+def decode_block(
+    block: Block, chain: Chain, asset: Asset, *, height: int, block_hash: bytes, url: str = ""
+) -> LegBatch:
+    """Return the legs of one block that was asked for by its height and hash; see `decode_blocks`."""
+    return decode_blocks([block], chain, asset, first_height=height, hashes=[block_hash], url=url)
+
+
+def decode_blocks(
+    blocks: Sequence[Block],
+    chain: Chain,
+    asset: Asset,
+    *,
+    first_height: int,
+    hashes: Sequence[bytes],
+    url: str = "",
+) -> LegBatch:
+    """Return the legs of consecutive blocks, which were asked for by their heights and hashes.
+
+    One transfer a transaction, at its place in the block; a coinbase is a reward without payers. Outputs of
+    value 0 stay. Parents are handed over, not compared. Raises BadAnswer, naming the block and the thing.
+    """
+    heights = range(first_height, first_height + len(blocks))
+    try:
+        return _Reading(blocks, chain, asset, list(heights), list(hashes)).batch()
+    except Fault as fault:
+        raise BadAnswer(url, method="getblock", why=str(fault)) from None
+    except _WRONG:
+        for height, block in zip(heights, blocks, strict=True):
+            found = find_fault(block, height)
+            if found is not None:
+                raise BadAnswer(url, method="getblock", why=str(found)) from None
+        why = f"blocks {heights[0]} to {heights[-1]} are not as Bitcoin Core writes them"
+        raise BadAnswer(url, method="getblock", why=why) from None
+
+
+@dataclass(frozen=True)
+class _Side:
+    """All inputs or all outputs of some blocks, coinbases aside, one element a leg, in order."""
+
+    counts: Integers  # of each transaction
+    value_sat: Integers
+    scripts: list[str]  # of the output that is paid or spent, in lower-case hexadecimal
+
+    def sums(self) -> tuple[Integers, Integers]:
+        """Satoshi of each transaction in two parts of 32 bits: each stays exact inside a double."""
+        groups = np.repeat(np.arange(len(self.counts)), self.counts)
+        halves = (self.value_sat >> 32, self.value_sat & 0xFFFFFFFF)
+        count = len(self.counts)
+        high, low = (np.bincount(groups, weights=half, minlength=count).astype(np.int64) for half in halves)
+        return high, low
+
+
+@dataclass(frozen=True)
+class _Spent(_Side):
+    """All inputs that spend an output: beside its value and script, which one it is."""
+
+    inputs: list[Any]
+    hashes: bytes  # 32 of each, in the order of display
+    index: Integers
+
+
+class _Reading:
+    """Some blocks, spread into columns. Whatever is missing or of a wrong type raises here."""
+
+    def __init__(
+        self, blocks: Sequence[Block], chain: Chain, asset: Asset, heights: list[int], hashes: list[bytes]
+    ) -> None:
+        self.blocks, self.chain, self.asset, self.heights, self.hashes = blocks, chain, asset, heights, hashes
+        lists = [block["tx"] for block in blocks]
+        _must_be(lists, list)
+        self.sizes = np.array([len(txs) for txs in lists], np.int64)
+        self.starts = np.cumsum(self.sizes) - self.sizes
+        self.txs = [tx for txs in lists for tx in txs]
+        self.txids = _hashes([tx["txid"] for tx in self.txs])
+        self.headers = [_check_header(*each, chain) for each in zip(blocks, heights, hashes, strict=True)]
+        for place, block in enumerate(blocks):
+            self._check_transactions(place, block)
+
+    def _check_transactions(self, place: int, block: Block) -> None:
+        """Compare the list of transactions with the header: the merkle root, and the count if it is said."""
+        start, size = int(self.starts[place]), int(self.sizes[place])
+        txids = self.txids[start : start + size]
+        said = block.get("nTx", size)
+        if type(said) is not int or said != size or not size:
+            raise Fault(self.heights[place], f"it holds {size} transactions, and says nTx is {brief(said)}")
+        if len(set(txids)) != size:
+            raise Fault(self.heights[place], "a transaction stands in it twice")
+        if merkle_root(txids) != unhexlify(block["merkleroot"])[::-1]:
+            raise Fault(self.heights[place], "its transactions do not have the merkle root of its header")
+
+    def batch(self) -> LegBatch:
+        """Spread out, check and join everything."""
+        vins = [tx["vin"] for tx in self.txs]
+        vouts = [tx["vout"] for tx in self.txs]
+        _must_be(vins, list)
+        _must_be(vouts, list)
+        coinbases = self.starts.tolist()
+        rewards = np.zeros(len(self.txs), np.bool_)
+        rewards[coinbases] = True
+        spends = [vin for i, ins in enumerate(vins) if not rewards[i] for vin in ins]
+        pays = [vout for outs in vouts for vout in outs]
+        in_counts = np.array([len(ins) for ins in vins], np.int64)
+        out_counts = np.array([len(outs) for outs in vouts], np.int64)
+        if (in_counts[rewards] != 1).any() or (in_counts < 1).any() or (out_counts < 1).any():
+            raise ValueError
+        roots = [vins[i][0] for i in coinbases]
+        prevouts = [vin["prevout"] for vin in spends]
+        spent = _Spent(
+            counts=np.where(rewards, 0, in_counts),
+            value_sat=_amounts([prevout["value"] for prevout in prevouts]),
+            scripts=_scripts([prevout["scriptPubKey"]["hex"] for prevout in prevouts]),
+            inputs=spends,
+            hashes=b"".join(_hashes([vin["txid"] for vin in spends])),
+            index=_integers([vin["vout"] for vin in spends], 2**31 - 1),
+        )
+        paid = _Side(
+            counts=out_counts,
+            value_sat=_amounts([vout["value"] for vout in pays]),
+            scripts=_scripts([vout["scriptPubKey"]["hex"] for vout in pays]),
+        )
+        if _integers([vout["n"] for vout in pays], 2**31 - 1).tolist() != _places(out_counts).tolist():
+            raise ValueError
+        self._check_hashes(roots, spent, paid)
+        self._check_sums(spent, paid)
+        return self._join(spent, paid)
+
+    def _check_sums(self, spent: _Spent, paid: _Side) -> None:
+        """Refuse a transaction whose outputs exceed its inputs: the spent values cannot be right."""
+        (high_in, low_in), (high_out, low_out) = spent.sums(), paid.sums()
+        high, low = high_in - high_out, low_in - low_out
+        for i in np.flatnonzero((spent.counts > 0) & (high + (low >> 32) < 0))[:1].tolist():
+            more = -((int(high[i]) << 32) + int(low[i]))
+            raise self._fault(i, f"its outputs exceed its inputs by {more} satoshi")
+
+    def _check_hashes(self, roots: list[Any], spent: _Spent, paid: _Side) -> None:
+        """Write each transaction as the chain does, witnesses aside, and compare its hash (BIP-144)."""
+        outpoints = _turned(spent.hashes)
+        places = _words(spent.index.tolist())
+        ends = _words([vin["sequence"] for vin in spent.inputs])
+        inputs = [
+            f"{outpoints[i * 64 : i * 64 + 64]}{places[i * 8 : i * 8 + 8]}"
+            f"{_size(len(script) // 2)}{script}{ends[i * 8 : i * 8 + 8]}"
+            for i, script in enumerate(_scripts([vin["scriptSig"]["hex"] for vin in spent.inputs]))
+        ]
+        root_ends = _words([vin["sequence"] for vin in roots])
+        root_inputs = [
+            f"{_COINBASE_OUTPOINT}{_size(len(script) // 2)}{script}{root_ends[i * 8 : i * 8 + 8]}"
+            for i, script in enumerate(_scripts([vin["coinbase"] for vin in roots]))
+        ]
+        values = paid.value_sat.astype("<i8").tobytes().hex()
+        outputs = [
+            f"{values[i * 16 : i * 16 + 16]}{_size(len(script) // 2)}{script}"
+            for i, script in enumerate(paid.scripts)
+        ]
+        versions = _words([tx["version"] for tx in self.txs])
+        locks = _words([tx["locktime"] for tx in self.txs])
+        first_in = first_out = block = 0
+        for i, (ins, outs) in enumerate(zip(spent.counts.tolist(), paid.counts.tolist(), strict=True)):
+            if ins:
+                written = "".join(inputs[first_in : first_in + ins])
+            else:
+                written = root_inputs[block]
+                block += 1
+            raw = unhexlify(
+                f"{versions[i * 8 : i * 8 + 8]}{_size(ins or 1)}{written}{_size(outs)}"
+                f"{''.join(outputs[first_out : first_out + outs])}{locks[i * 8 : i * 8 + 8]}"
+            )
+            first_in, first_out = first_in + ins, first_out + outs
+            if sha256(sha256(raw).digest()).digest()[::-1] != self.txids[i] and not self._is_foreign(i):
+                raise self._fault(i, "its inputs and outputs do not have its hash")
+
+    def _is_foreign(self, number: int) -> bool:
+        """Whether a transaction holds what the chain writes into it and the answer does not tell apart."""
+        part = _FOREIGN_PARTS.get(self.chain.name)
+        return part is not None and any(part in vout for vout in self.txs[number]["vout"])
+
+    def _fault(self, number: int, why: str) -> Fault:
+        place = int(np.searchsorted(self.starts, number, side="right")) - 1
+        position = number - int(self.starts[place])
+        return Fault(self.heights[place], f"transaction {position} ({self.txids[number].hex()}): {why}")
+
+    def _join(self, spent: _Spent, paid: _Side) -> LegBatch:
+        count = len(self.txs)
+        position = _places(self.sizes)
+        block = pa.array(np.repeat(np.arange(len(self.blocks)), self.sizes))
+        heights, hashes = pa.array(self.heights, pa.int64()), pa.array(self.hashes, pa.binary())
+        seconds = pa.array([header[1] for header in self.headers], pa.timestamp("s"))
+        times = seconds.cast(pa.timestamp("us"))
+        kinds = pa.array([Kind.NATIVE.value, Kind.REWARD.value])
+        transfers = pa.table(
+            {
+                "transfer": np.arange(count),
+                "row": position,
+                "height": heights.take(block),
+                "position": position.astype(np.int32),
+                "kind": kinds.take(pa.array((spent.counts == 0).astype(np.int8))),
+                "part": np.zeros(count, np.int32),
+                "time": times.take(block),
+                "hash": pa.array(self.txids, pa.binary()),
+                "asset": pa.repeat(self.asset.reference, count),
+                "block_hash": hashes.take(block),
+                "lossy": np.zeros(count, np.bool_),
+            },
+            schema=TRANSFER_SCHEMA,
+        )
+        parents = pa.array([header[0] for header in self.headers], pa.binary())
+        blocks = pa.table([heights, hashes, parents, times], schema=BLOCK_SCHEMA)
+        legs = _leg_table(spent, paid, script_holders(spent.scripts + paid.scripts, self.chain))
+        return LegBatch(transfers, legs, REJECT_SCHEMA.empty_table(), (self.asset,), blocks)
+
+
+def _leg_table(spent: _Spent, paid: _Side, accounts: list[str]) -> pa.Table:
+    """Payers and payees of all transactions, transaction after transaction."""
+    payers, payees = len(spent.scripts), len(paid.scripts)
+    transfer = np.concatenate([np.repeat(np.arange(len(s.counts)), s.counts) for s in (spent, paid)])
+    sides = [pa.repeat(Side.PAYER.value, payers), pa.repeat(Side.PAYEE.value, payees)]
+    spent_hash = pa.Array.from_buffers(pa.binary(32), payers, [None, pa.py_buffer(spent.hashes)])
+    spent_index = pa.array(spent.index.astype(np.int32))
+    legs = pa.table(
+        {
+            "transfer": transfer,
+            "side": pa.concat_arrays(sides),
+            "index": np.concatenate([_places(spent.counts), _places(paid.counts)]).astype(np.int32),
+            "account": pa.array(accounts, pa.string()),
+            "amount": pa.array(np.concatenate([spent.value_sat, paid.value_sat])).cast(AMOUNT),
+            "spent_hash": pa.concat_arrays([spent_hash.cast(pa.binary()), pa.nulls(payees, pa.binary())]),
+            "spent_index": pa.concat_arrays([spent_index, pa.nulls(payees, pa.int32())]),
+        },
+        schema=LEG_SCHEMA,
+    )
+    return legs.take(pa.array(np.argsort(transfer, kind="stable")))
+
+
+def merkle_root(txids: Sequence[bytes]) -> bytes:
+    """Root of the tree over transaction hashes in the order of display; itself in the order of hashing."""
+    level = [txid[::-1] for txid in txids]
+    while len(level) > 1:
+        if len(level) % 2:
+            level.append(level[-1])
+        level = [sha256(sha256(level[i] + level[i + 1]).digest()).digest() for i in range(0, len(level), 2)]
+    return level[0]
+
+
+_WORK_IS_THE_HASH = frozenset(
+    f"bitcoin{suffix}" for suffix in ("", "-testnet", "-testnet4", "-signet", "-regtest", "-cash", "-sv")
+)
+"""Chains whose proof of work is over the block's own hash; others hash the header again with scrypt."""
+
+_FOREIGN_PARTS = {"bitcoin-cash": "tokenData"}
+"""Fields of outputs that stand for bytes which are not in their script: such a hash cannot be recomputed."""
+
+
+def _check_header(block: Block, height: int, block_hash: bytes, chain: Chain) -> tuple[bytes | None, int]:
+    """Parent's hash (None for the first block) and time of a block whose header has the hash asked for."""
+    _must_be([block["height"], block["time"], block["nonce"], block["version"]], int)
+    if block["height"] != height:
+        raise Fault(height, f"the node says that its height is {brief(block['height'])}")
+    parent = _hashes([block["previousblockhash"]])[0] if height else bytes(32)
+    bits = unhexlify(block["bits"])
+    header = b"".join(
+        (
+            (block["version"] & 0xFFFFFFFF).to_bytes(4, "little"),
+            parent[::-1],
+            _hashes([block["merkleroot"]])[0][::-1],
+            block["time"].to_bytes(4, "little"),
+            bits[::-1],
+            block["nonce"].to_bytes(4, "little"),
+        )
+    )
+    found = sha256(sha256(header).digest()).digest()[::-1]
+    if found != block_hash or len(bits) != 4:
+        raise Fault(height, f"its header has the hash {found.hex()}, and {block_hash.hex()} was asked for")
+    if _hashes([block["hash"]])[0] != block_hash:
+        raise Fault(height, f"it calls itself {block['hash']}, and {block_hash.hex()} was asked for")
+    if chain.name in _WORK_IS_THE_HASH and int.from_bytes(found, "big") > _target(bits):
+        raise Fault(height, "its hash is above its own target: there is no work in it")
+    return (parent if height else None), block["time"]
+
+
+def _target(bits: bytes) -> int:
+    """The number that a block's hash must not exceed: an exponent of 256, a sign and 23 bits."""
+    exponent, mantissa = bits[0], int.from_bytes(bits[1:], "big")
+    if mantissa & 0x800000:
+        return -1
+    return mantissa << 8 * (exponent - 3) if exponent > 3 else mantissa >> 8 * (3 - exponent)
+
+
+def _must_be(values: list[Any], kind: type) -> None:
+    if not set(map(type, values)) <= {kind}:
+        raise TypeError
+
+
+def _hashes(texts: list[Any]) -> list[bytes]:
+    _must_be(texts, str)
+    if not set(map(len, texts)) <= {64}:
+        raise ValueError
+    data = unhexlify("".join(texts))
+    return [data[i : i + 32] for i in range(0, len(data), 32)]
+
+
+def _scripts(texts: list[Any]) -> list[str]:
+    _must_be(texts, str)
+    joined = "".join(texts)
+    if any(length % 2 for length in set(map(len, texts))) or not joined.isascii():
+        raise ValueError
+    unhexlify(joined)
+    return texts if joined == joined.lower() else [text.lower() for text in texts]
+
+
+def _integers(values: list[Any], largest: int) -> Integers:
+    _must_be(values, int)
+    if values and (min(values) < 0 or max(values) > largest):
+        raise ValueError
+    return np.array(values, np.int64)
+
+
+def _words(values: list[Any]) -> str:
+    """Numbers of 32 bits, some of which nodes write with a sign and some without, as hexadecimal words."""
+    _must_be(values, int)
+    if values and (min(values) < -(2**31) or max(values) >= 2**32):
+        raise ValueError
+    return (np.array(values, np.int64) & 0xFFFFFFFF).astype("<u4").tobytes().hex()
+
+
+def _turned(hashes: bytes) -> str:
+    """Hashes in the order of display as the hexadecimal digits that stand on the chain."""
+    return np.frombuffer(hashes, np.uint8).reshape(-1, 32)[:, ::-1].tobytes().hex()
+
+
+def _amounts(values: list[Any]) -> Integers:
+    """Whole satoshi of amounts given as digits; one that is no amount raises ValueError."""
+    texts = pa.array(values if set(map(type, values)) <= {str} else [""], pa.string())
+    if pc.all(pc.match_substring_regex(texts, _PLAIN_PATTERN)).as_py():
+        return np.asarray(pc.replace_substring(texts, ".", "").cast(pa.int64()))
+    return np.array([exact_sat(value) for value in values], np.int64)
+
+
+def _places(counts: Integers) -> Integers:
+    """Number of each element within its group, for groups of these sizes."""
+    ends = np.cumsum(counts)
+    return np.arange(int(counts.sum())) - np.repeat(ends - counts, counts)
+
+
+_SIZES = [f"{size:02x}" for size in range(253)]
+
+
+def _size(number: int) -> str:
+    """A count as the chain writes it, in one, three, five or nine bytes."""
+    if number < 253:
+        return _SIZES[number]
+    width, mark = (2, "fd") if number < 2**16 else (4, "fe") if number < 2**32 else (8, "ff")
+    return mark + number.to_bytes(width, "little").hex()
