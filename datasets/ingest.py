@@ -7,13 +7,12 @@ kept under (batch, row), and what an earlier loose file of the same chain alread
 `duplicate` and counted by nobody, so that overlapping files add up to their union in either order.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from chains.address import Chain
@@ -23,7 +22,7 @@ from chains.ledger import LegBatch
 from datasets.custody import count_rows, hash_file, while_unchanged
 from datasets.overlap import find_known, mark_known_hashes, mark_repeats, write_blocks
 from datasets.store import Ledger, chain_number, next_number, transaction
-from datasets.writing import Source, Writing, write_custody, write_rejected, write_transfers
+from datasets.writing import Source, Writing, join_batches, write_custody, write_rejected, write_transfers
 
 Progress = Callable[[int, int], None]
 """Called with source rows read and source rows in all (0 where that is not known beforehand)."""
@@ -138,28 +137,10 @@ def _gather(batches: Iterable[LegBatch], legs_at_once: int) -> Iterator[LegBatch
         held.append(batch)
         size += batch.legs.num_rows + batch.rejected.num_rows
         if size >= legs_at_once:
-            yield _join(held)
+            yield join_batches(held)
             held, size = [], 0
     if held:
-        yield _join(held)
-
-
-def _join(batches: Sequence[LegBatch]) -> LegBatch:
-    """Put batches behind each other, with transfers numbered through."""
-    transfers: list[pa.Table] = []
-    legs: list[pa.Table] = []
-    start = 0
-    for batch in batches:
-        for tables, table in ((transfers, batch.transfers), (legs, batch.legs)):
-            place = table.schema.get_field_index("transfer")
-            tables.append(table.set_column(place, "transfer", pc.add(table["transfer"], start)))
-        start += int(pc.max(batch.transfers["transfer"]).as_py()) + 1 if batch.transfers.num_rows else 0
-    return LegBatch(
-        pa.concat_tables(transfers),
-        pa.concat_tables(legs),
-        pa.concat_tables([batch.rejected for batch in batches]),
-        tuple(asset for batch in batches for asset in batch.assets),
-    )
+        yield join_batches(held)
 
 
 def _write_batch(run: Writing, batch: LegBatch) -> None:

@@ -14,6 +14,17 @@ from datasets.store import Ledger
 
 
 @dataclass(frozen=True)
+class NodeStatus:
+    """What the node of a chain said of itself when it was last read."""
+
+    url: str  # without credentials
+    software: str
+    height: int  # its newest block
+    final_height: int  # its newest final block; -1 where there was none
+    seen_at: datetime
+
+
+@dataclass(frozen=True)
 class ChainStatus:
     """What the ledger holds of one chain."""
 
@@ -31,6 +42,13 @@ class ChainStatus:
     lossy: int  # transfers with an amount that came as a double or was rounded
     repeated: int  # exact repeats within a file: they count
     duplicate: int  # said by another file already: they do not count
+    stretches: list[list[int]]  # [first, last] of the heights that were read from a node without a gap
+    node: NodeStatus | None  # None where no node was read
+
+    @property
+    def lag(self) -> int | None:
+        """Return how many blocks the ledger is behind the node's newest; None where no node was read."""
+        return None if self.node is None or not self.stretches else self.node.height - self.stretches[-1][1]
 
 
 @dataclass(frozen=True)
@@ -103,7 +121,7 @@ def ledger_status(ledger: Ledger) -> LedgerStatus:
     return LedgerStatus(
         counted_at=datetime.now(UTC).replace(tzinfo=None),
         schema_version=version,
-        chains=tuple(ChainStatus(**row) for row in _rows(ledger, _CHAINS)),
+        chains=tuple(_chain_status(row) for row in _rows(ledger, _CHAINS)),
         batches=tuple(BatchStatus(**row) for row in _rows(ledger, _BATCHES)),
         quarantine=_by_reason(ledger, "quarantine"),
         set_aside=tuple(SetAside(**row) for row in _rows(ledger, _SET_ASIDE)),
@@ -141,7 +159,7 @@ def read_status(ledger_path: Path) -> LedgerStatus | None:
     try:
         read: dict[str, Any] = orjson.loads(path.read_bytes())
         read["counted_at"] = _read_time(read["counted_at"])
-        read["chains"] = tuple(ChainStatus(**_with_times(row)) for row in read["chains"])
+        read["chains"] = tuple(_chain_status(_with_times(row)) for row in read["chains"])
         read["batches"] = tuple(BatchStatus(**_with_times(row)) for row in read["batches"])
         read["set_aside"] = tuple(SetAside(**row) for row in read["set_aside"])
         read["labels"] = tuple(LabelStatus(**row) for row in read["labels"])
@@ -156,14 +174,23 @@ def read_status(ledger_path: Path) -> LedgerStatus | None:
         ) from error
 
 
+def _chain_status(row: dict[str, Any]) -> ChainStatus:
+    node = row.pop("node")
+    if node is not None:
+        node = NodeStatus(**_with_times(node))
+    return ChainStatus(**row, node=node)
+
+
 def _with_times(row: dict[str, Any]) -> dict[str, Any]:
     return {
         name: _read_time(value) if name.endswith(("_time", "_at")) else value for name, value in row.items()
     }
 
 
-def _read_time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None)
+def _read_time(text: str | datetime | None) -> datetime | None:
+    if text is None or isinstance(text, datetime):
+        return text
+    return datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None)
 
 
 def _rows(ledger: Ledger, query: str) -> list[dict[str, Any]]:
@@ -185,12 +212,23 @@ _CHAINS = """
         FROM transfer GROUP BY chain
     ),
     sides AS (SELECT chain, count(*) AS legs FROM leg JOIN transfer USING (transfer) GROUP BY chain),
-    named AS (SELECT chain, count(*) AS addresses FROM address GROUP BY chain)
+    named AS (SELECT chain, count(*) AS addresses FROM address GROUP BY chain),
+    stretched AS (
+        SELECT chain, list([first_height, last_height] ORDER BY first_height) AS stretches
+        FROM synced GROUP BY chain
+    ),
+    answered AS (
+        SELECT chain, {'url': url, 'software': software, 'height': height, 'final_height': final_height,
+                       'seen_at': seen_at} AS node
+        FROM node_head
+    )
     SELECT caip2, name, simulated, coalesce(transfers, 0) AS transfers, coalesce(legs, 0) AS legs,
            coalesce(addresses, 0) AS addresses, first_height, last_height, first_time, last_time,
            coalesce(provisional, 0) AS provisional, coalesce(lossy, 0) AS lossy,
-           coalesce(repeated, 0) AS repeated, coalesce(duplicate, 0) AS duplicate
-    FROM chain LEFT JOIN moved USING (chain) LEFT JOIN sides USING (chain) LEFT JOIN named USING (chain)
+           coalesce(repeated, 0) AS repeated, coalesce(duplicate, 0) AS duplicate,
+           coalesce(stretches, []) AS stretches, node
+    FROM chain LEFT JOIN stretched USING (chain) LEFT JOIN answered USING (chain)
+    LEFT JOIN moved USING (chain) LEFT JOIN sides USING (chain) LEFT JOIN named USING (chain)
     ORDER BY caip2
 """
 

@@ -1,6 +1,6 @@
 """Batches of legs into the tables of the ledger, with its own numbers for chains, assets and addresses."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -49,6 +49,26 @@ class Writing:
     times: list[datetime] = field(default_factory=list)
 
 
+def join_batches(batches: Sequence[LegBatch]) -> LegBatch:
+    """Put batches behind each other, with transfers numbered through."""
+    transfers: list[pa.Table] = []
+    legs: list[pa.Table] = []
+    start = 0
+    for batch in batches:
+        for tables, table in ((transfers, batch.transfers), (legs, batch.legs)):
+            place = table.schema.get_field_index("transfer")
+            tables.append(table.set_column(place, "transfer", pc.add(table["transfer"], start)))
+        start += int(pc.max(batch.transfers["transfer"]).as_py()) + 1 if batch.transfers.num_rows else 0
+    return LegBatch(
+        pa.concat_tables(transfers),
+        pa.concat_tables(legs),
+        pa.concat_tables([batch.rejected for batch in batches]),
+        tuple({asset.reference: asset for batch in reversed(batches) for asset in batch.assets}.values()),
+        pa.concat_tables([batch.blocks for batch in batches]),
+        pa.concat_tables([batch.freezes for batch in batches]),
+    )
+
+
 def write_transfers(run: Writing, batch: LegBatch, fresh: NDArray[np.int64]) -> None:
     """Write the transfers of a batch at the places `fresh`, with their legs, and count them."""
     connection = run.ledger.connection
@@ -79,7 +99,7 @@ def _number_rows(run: Writing, batch: LegBatch, fresh: NDArray[np.int64]) -> tup
     if (leg_numbers < 0).any():
         legs = legs.filter(pa.array(leg_numbers >= 0))
     transfers = transfers.append_column("number", pa.array(run.next_transfer + np.arange(fresh.size)))
-    transfers = transfers.append_column("asset_number", _number_assets(run, batch.assets, transfers["asset"]))
+    transfers = transfers.append_column("asset_number", number_assets(run, batch.assets, transfers["asset"]))
     return transfers, legs.append_column("address", intern_accounts(run.ledger, run.chain, legs["account"]))
 
 
@@ -98,7 +118,7 @@ _INSERT_LEGS = """
 """
 
 
-def _number_assets(run: Writing, stated: Iterable[Asset], references: pa.ChunkedArray) -> pa.Array:
+def number_assets(run: Writing, stated: Iterable[Asset], references: pa.ChunkedArray) -> pa.Array:
     """Return the asset number of each reference; new assets are written down in order of first use."""
     by_reference: dict[str, Asset] = {}
     for asset in stated:

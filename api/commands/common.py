@@ -145,6 +145,20 @@ def show_rows(name: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total or None)
 
 
+@contextmanager
+def show_heights(name: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Give a callback (blocks more, blocks in all or None) that moves the bar of one chain."""
+    with _new_bar() as bar:
+        task = bar.add_task(clean(name, 60), total=None)
+
+        def show(more: int, total: int | None) -> None:
+            if total is not None:
+                bar.update(task, total=total)
+            bar.advance(task, more)
+
+        yield show
+
+
 def _new_bar() -> "Progress":
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn

@@ -1,0 +1,375 @@
+"""Whole blocks of a node into the ledger: each commit is complete, linked to what is there, and undoable.
+
+A *stretch* is a run of heights read from a node without a gap. Blocks are written with the stretch that they
+lengthen in one transaction, so that a killed process leaves the ledger at a block's end. A reorganisation
+takes away everything above the fork in the same transaction that brings the first blocks of the new branch.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import duckdb
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from chains.errors import BadAnswer, BranchChanged
+from chains.ledger import LegBatch
+from chains.nodes import Head, NodeFacts
+from chains.registry import Chain
+from datasets.frozen import write_freezes, write_frozen_labels
+from datasets.overlap import KEYED, mark_known_hashes
+from datasets.store import Ledger, chain_number, next_number, registered, transaction
+from datasets.writing import Source, Writing, write_custody, write_rejected, write_transfers
+
+LAYOUT = "node"
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Heights that were read without a gap, both ends included."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class NodeRun:
+    """One run of reading a node: its blocks share one custody record, which grows with each commit."""
+
+    chain: Chain
+    facts: NodeFacts
+    started_at: datetime  # naive UTC
+    code_version: str
+
+    @property
+    def source(self) -> Source:
+        """What the ledger keeps of where these blocks came from."""
+        said = {
+            "internal": self.facts.internal,
+            "software": self.facts.software,
+            "started_at": self.started_at.isoformat(timespec="microseconds") + "Z",
+            "unread": list(self.facts.unread),
+        }
+        mapping = orjson.dumps(said, option=orjson.OPT_SORT_KEYS).decode()
+        return Source(self.chain, LAYOUT, self.facts.url, "", mapping)
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What one commit added and took away."""
+
+    blocks: int
+    transfers: int
+    legs: int
+    rejected: int
+    removed: int  # transfers of an abandoned branch
+    replaced: int  # transfers of files at the same heights, said again by the node
+
+
+def read_stretches(ledger: Ledger, chain: Chain) -> tuple[Stretch, ...]:
+    """Return the stretches of a chain, lowest first."""
+    rows = ledger.connection.execute(
+        """
+        SELECT first_height, last_height FROM synced JOIN chain USING (chain)
+        WHERE caip2 = $1 ORDER BY first_height
+        """,
+        [chain.caip2],
+    ).fetchall()
+    return tuple(Stretch(first, last) for first, last in rows)
+
+
+def read_hash(ledger: Ledger, chain: Chain, height: int) -> bytes | None:
+    """Return the hash that the ledger has for the block at a height; None where it has none."""
+    return _block_hash(ledger.connection, chain.caip2, "hash", height)
+
+
+def read_parent(ledger: Ledger, chain: Chain, height: int) -> bytes | None:
+    """Return the hash of the parent of the block at a height; None where the ledger does not know it."""
+    return _block_hash(ledger.connection, chain.caip2, "parent_hash", height)
+
+
+def commit_blocks(
+    ledger: Ledger, run: NodeRun, batch: LegBatch, *, head: Head, fork: int | None = None
+) -> Committed:
+    """Write blocks that follow each other, with the transfers in them, all or none.
+
+    With `fork`, everything of the chain above that height is taken away first: it is of an abandoned branch.
+    Raises BranchChanged where the blocks do not link to the stretches beside them; the ledger is as it was.
+    """
+    first, last = _check_row(batch.blocks, run)
+    with transaction(ledger) as connection:
+        number = chain_number(ledger, run.chain)
+        shared = _shared_hashes(connection, number, run.chain, first if fork is None else fork + 1)
+        removed = 0 if fork is None else _remove_above(connection, number, fork)
+        _check_links(connection, number, run, batch.blocks)
+        replaced = _remove_heights(connection, number, first, last)
+        writing = _resume(ledger, run, number)
+        writing.final_height = head.final_height
+        before = (writing.transfers, writing.legs, writing.quarantined)
+        _write_blocks(connection, number, batch.blocks)
+        write_rejected(writing, batch.rejected)
+        if batch.transfers.num_rows:
+            write_transfers(writing, batch, np.arange(batch.transfers.num_rows))
+        writing.heights += [first, last]
+        writing.times += pc.min_max(batch.blocks["time"]).as_py().values()
+        writing.source_rows += batch.blocks.num_rows
+        write_freezes(writing, batch)
+        _settle(connection, number, head.final_height, again=fork is not None)
+        _lengthen(connection, number, first, last)
+        _write_head(connection, number, run.facts, head)
+        _count_once(connection, number, run.chain, writing.batch, shared)
+        _write_run(writing, run)
+        if batch.freezes.num_rows or fork is not None or replaced:
+            write_frozen_labels(ledger, run.chain)
+    return Committed(
+        blocks=batch.blocks.num_rows,
+        transfers=writing.transfers - before[0],
+        legs=writing.legs - before[1],
+        rejected=writing.quarantined - before[2],
+        removed=removed,
+        replaced=replaced,
+    )
+
+
+def note_head(ledger: Ledger, run: NodeRun, head: Head) -> None:
+    """Write down what the node said of itself, and what has become final since."""
+    with transaction(ledger) as connection:
+        number = chain_number(ledger, run.chain)
+        _settle(connection, number, head.final_height)
+        _write_head(connection, number, run.facts, head)
+
+
+def _block_hash(connection: duckdb.DuckDBPyConnection, caip2: str, column: str, height: int) -> bytes | None:
+    found = connection.execute(
+        f"SELECT {column} FROM block JOIN chain USING (chain) "  # noqa: S608  (a column named right above)
+        "WHERE caip2 = $1 AND height = $2",
+        [caip2, height],
+    ).fetchall()
+    return None if not found or found[0][0] is None else bytes(found[0][0])
+
+
+def _check_row(blocks: pa.Table, run: NodeRun) -> tuple[int, int]:
+    """Return the first and last height of blocks that must follow each other."""
+    heights = blocks["height"].to_numpy()
+    if not heights.size or (np.diff(heights) != 1).any():
+        raise BadAnswer(run.facts.url, method="read_blocks", why="its blocks do not follow each other")
+    hashes, parents = blocks["hash"].to_pylist(), blocks["parent_hash"].to_pylist()
+    for i in range(1, len(hashes)):
+        if parents[i] != hashes[i - 1]:
+            raise BranchChanged(run.facts.url, height=int(heights[i]))
+    return int(heights[0]), int(heights[-1])
+
+
+def _check_links(connection: duckdb.DuckDBPyConnection, chain: int, run: NodeRun, blocks: pa.Table) -> None:
+    """Refuse blocks whose neighbours in the ledger, if those were read from a node, are of another branch."""
+    first, last = blocks["height"][0].as_py(), blocks["height"][-1].as_py()
+    rows = connection.execute(
+        """
+        SELECT height, hash, parent_hash FROM block JOIN synced USING (chain)
+        WHERE chain = $1 AND height IN ($2, $3) AND height BETWEEN first_height AND last_height
+        """,
+        [chain, first - 1, last + 1],
+    ).fetchall()
+    for height, held, parent in rows:
+        if height < first and bytes(held) != blocks["parent_hash"][0].as_py():
+            raise BranchChanged(run.facts.url, height=first)
+        if height > last and parent is not None and bytes(parent) != blocks["hash"][-1].as_py():
+            raise BranchChanged(run.facts.url, height=height)
+
+
+def _remove_above(connection: duckdb.DuckDBPyConnection, chain: int, fork: int) -> int:
+    removed = _remove_heights(connection, chain, fork + 1, 2**62)
+    connection.execute("DELETE FROM synced WHERE chain = $1 AND first_height > $2", [chain, fork])
+    connection.execute(
+        "UPDATE synced SET last_height = least(last_height, $2) WHERE chain = $1", [chain, fork]
+    )
+    return removed
+
+
+def _remove_heights(connection: duckdb.DuckDBPyConnection, chain: int, first: int, last: int) -> int:
+    """Take away what the ledger says of these heights, and count it where it came from."""
+    span = {"chain": chain, "first": first, "last": last}
+    gone = connection.execute(
+        """
+        SELECT batch, count(*) FROM transfer
+        WHERE chain = $chain AND height BETWEEN $first AND $last GROUP BY batch
+        """,
+        span,
+    ).fetchall()
+    if gone:
+        connection.execute(
+            """
+            DELETE FROM leg WHERE transfer IN (
+                SELECT transfer FROM transfer WHERE chain = $chain AND height BETWEEN $first AND $last
+            )
+            """,
+            span,
+        )
+        connection.execute(
+            "DELETE FROM transfer WHERE chain = $chain AND height BETWEEN $first AND $last", span
+        )
+        for batch, count in gone:
+            connection.execute("UPDATE batch SET replaced = replaced + $2 WHERE batch = $1", [batch, count])
+    connection.execute("DELETE FROM block WHERE chain = $chain AND height BETWEEN $first AND $last", span)
+    connection.execute(
+        "DELETE FROM freeze_event WHERE chain = $chain AND height BETWEEN $first AND $last", span
+    )
+    connection.execute(
+        """
+        DELETE FROM quarantine
+        WHERE height BETWEEN $first AND $last AND batch IN (SELECT batch FROM batch WHERE chain = $chain)
+        """,
+        span,
+    )
+    return sum(count for _, count in gone)
+
+
+def _write_blocks(connection: duckdb.DuckDBPyConnection, chain: int, blocks: pa.Table) -> None:
+    with registered(connection, added_block=blocks):
+        connection.execute(
+            """
+            INSERT INTO block (chain, height, hash, parent_hash, time)
+            SELECT $chain, height, hash, parent_hash, time FROM added_block ORDER BY height
+            """,
+            {"chain": chain},
+        )
+
+
+def _settle(
+    connection: duckdb.DuckDBPyConnection, chain: int, final_height: int, *, again: bool = False
+) -> None:
+    """Transfers up to the final height are provisional no longer.
+
+    After a reorganisation `again` those above it are, since the new branch may be the shorter one; a node
+    that merely lags takes no finality back.
+    """
+    connection.execute(
+        "UPDATE transfer SET provisional = FALSE WHERE chain = $1 AND provisional AND height <= $2",
+        [chain, final_height],
+    )
+    if again:
+        connection.execute(
+            "UPDATE transfer SET provisional = TRUE WHERE chain = $1 AND NOT provisional AND height > $2",
+            [chain, final_height],
+        )
+
+
+def _lengthen(connection: duckdb.DuckDBPyConnection, chain: int, first: int, last: int) -> None:
+    """Add heights to the stretches; those that touch or overlap become one."""
+    touching = {"chain": chain, "first": first - 1, "last": last + 1}
+    where = "chain = $chain AND first_height <= $last AND last_height >= $first"
+    lowest, highest = connection.execute(
+        f"SELECT min(first_height), max(last_height) FROM synced WHERE {where}",  # noqa: S608  (right above)
+        touching,
+    ).fetchall()[0]
+    connection.execute(f"DELETE FROM synced WHERE {where}", touching)  # noqa: S608
+    connection.execute(
+        "INSERT INTO synced VALUES ($1, $2, $3)",
+        [
+            chain,
+            min(first, first if lowest is None else lowest),
+            max(last, last if highest is None else highest),
+        ],
+    )
+
+
+def _write_head(connection: duckdb.DuckDBPyConnection, chain: int, facts: NodeFacts, head: Head) -> None:
+    connection.execute(
+        """
+        INSERT OR REPLACE INTO node_head (chain, url, software, height, final_height, seen_at)
+        VALUES ($1, $2, $3, $4, $5, $6)
+        """,
+        [chain, facts.url, facts.software, head.height, head.final_height, _now()],
+    )
+
+
+def _resume(ledger: Ledger, run: NodeRun, chain: int) -> Writing:
+    """Return the writing of this run where its last commit left it; `batch` has no row before its first."""
+    source = run.source
+    found = ledger.connection.execute(
+        """
+        SELECT batch, source_rows, transfers, legs, quarantined, first_height, last_height,
+               first_time, last_time
+        FROM batch WHERE chain = $1 AND layout = $2 AND sha256 = $3 AND mapping = $4
+        """,
+        [chain, source.layout, source.sha256, source.mapping],
+    ).fetchall()
+    writing = Writing(
+        ledger=ledger,
+        source=source,
+        chain=chain,
+        batch=next_number(ledger.connection, "batch"),
+        next_transfer=next_number(ledger.connection, "transfer"),
+    )
+    if found:
+        writing.batch, writing.source_rows, writing.transfers, writing.legs, writing.quarantined = found[0][
+            :5
+        ]
+        writing.heights, writing.times = list(found[0][5:7]), list(found[0][7:9])
+    return writing
+
+
+def _write_run(writing: Writing, run: NodeRun) -> None:
+    """Write the custody record of the run, or bring it up to date."""
+    updated = writing.ledger.connection.execute(
+        """
+        UPDATE batch SET source_rows = $2, transfers = $3, legs = $4, quarantined = $5,
+            first_height = $6, last_height = $7, first_time = $8, last_time = $9
+        WHERE batch = $1 RETURNING batch
+        """,
+        [
+            *(writing.batch, writing.source_rows, writing.transfers, writing.legs, writing.quarantined),
+            *(min(writing.heights), max(writing.heights), min(writing.times), max(writing.times)),
+        ],
+    ).fetchall()
+    if not updated:
+        write_custody(writing, run.code_version)
+
+
+def _shared_hashes(
+    connection: duckdb.DuckDBPyConnection, number: int, chain: Chain, first: int
+) -> pa.Table | None:
+    """Return the hashes that loose transfers share with those from `first` on, on a UTXO chain."""
+    if not chain.utxo or not _has_loose(connection, number):
+        return None
+    return connection.sql(
+        f"""
+        SELECT DISTINCT hash FROM transfer
+        WHERE chain = $chain AND duplicate AND NOT {KEYED}
+          AND hash IN (SELECT hash FROM transfer WHERE chain = $chain AND height >= $first AND {KEYED})
+        """,  # noqa: S608  (KEYED is a constant)
+        params={"chain": number, "first": first},
+    ).to_arrow_table()
+
+
+def _count_once(
+    connection: duckdb.DuckDBPyConnection, number: int, chain: Chain, batch: int, shared: pa.Table | None
+) -> None:
+    """Let a loose transfer count again whose twin in a block is gone, and no longer one whose twin came."""
+    if not chain.utxo or not _has_loose(connection, number):
+        return
+    if shared is not None and shared.num_rows:
+        with registered(connection, shared_hash=shared):
+            connection.execute(
+                f"""
+                UPDATE transfer SET duplicate = FALSE FROM (
+                    SELECT min(transfer) AS transfer FROM transfer
+                    WHERE chain = $chain AND hash IN (SELECT hash FROM shared_hash)
+                    GROUP BY hash, kind, part HAVING NOT bool_or({KEYED})
+                ) AS earliest
+                WHERE transfer.transfer = earliest.transfer
+                """,  # noqa: S608  (KEYED is a constant)
+                {"chain": number},
+            )
+    mark_known_hashes(connection, number, batch)
+
+
+def _has_loose(connection: duckdb.DuckDBPyConnection, chain: int) -> bool:
+    query = "SELECT count(*) > 0 FROM batch WHERE chain = $1 AND loose"
+    return bool(connection.execute(query, [chain]).fetchall()[0][0])
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -1,0 +1,319 @@
+"""Following a node: stretches, reorganisations, failures, freezes, and turns for others."""
+
+from pathlib import Path
+
+import pytest
+
+from chains.errors import BadAnswer, BranchChanged, InputError, NodeUnavailable
+from chains.registry import find_chain
+from datasets.blocks import Stretch, read_stretches
+from datasets.export import export_lines
+from datasets.labels import label_rows
+from datasets.status import read_status
+from datasets.store import open_ledger
+from datasets.sync import SyncEvent, SyncOptions, SyncResult, missing_heights, sync_chain
+from tests.datasets.memory_chain import ETHEREUM, TOKEN, Freeze, MemoryChain, Pay, Reject
+
+A, B, C = (f"0x{digit * 40}" for digit in "abc")
+
+
+def sync(chain: MemoryChain, path: Path, **options: object) -> SyncResult:
+    events: list[SyncEvent] = []
+    given = SyncOptions(poll_seconds=0.0, **options)  # type: ignore[arg-type]
+    result = sync_chain(chain, path, options=given, tell=events.append, code_version="1")
+    assert events[0].what == "planned"
+    return result
+
+
+def export(path: Path) -> bytes:
+    with open_ledger(path) as ledger:
+        return export_lines(ledger)
+
+
+def control(chain: MemoryChain, folder: Path) -> bytes:
+    path = folder / "control.duckdb"
+    path.unlink(missing_ok=True)
+    sync(MemoryChain(blocks=list(chain.blocks)), path)
+    return export(path)
+
+
+@pytest.fixture
+def chain() -> MemoryChain:
+    made = MemoryChain()
+    made.mine([], *([Pay(A, B, height), Pay(B, C, height, TOKEN, "token")] for height in range(1, 30)))
+    return made
+
+
+def stretches(path: Path) -> tuple[Stretch, ...]:
+    with open_ledger(path) as ledger:
+        return read_stretches(ledger, ETHEREUM)
+
+
+def test_a_chain_arrives_whole_with_its_custody_record(chain: MemoryChain, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+    result = sync(chain, path)
+    assert (result.first, result.last, result.blocks, result.transfers, result.legs) == (0, 29, 30, 58, 116)
+    assert stretches(path) == (Stretch(0, 29),)
+    with open_ledger(path) as ledger:
+        batch = ledger.connection.execute(
+            "SELECT layout, source, first_height, last_height, source_rows, transfers, legs FROM batch"
+        ).fetchall()
+        blocks = ledger.connection.execute("SELECT count(*), count(parent_hash) FROM block").fetchall()
+        provisional = ledger.connection.execute(
+            "SELECT min(height), count(*) FROM transfer WHERE provisional"
+        ).fetchall()
+    assert batch == [("node", "http://127.0.0.1:1", 0, 29, 30, 58, 116)]
+    assert blocks == [(30, 30)]
+    assert provisional == [(24, 12)]  # final is 29 - 6
+
+
+def test_a_second_run_changes_nothing_and_asks_little(chain: MemoryChain, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+    sync(chain, path)
+    before, chain.reads = export(path), []
+    assert sync(chain, path).blocks == 0
+    assert chain.reads == []
+    assert export(path) == before
+
+
+@pytest.mark.parametrize("legs_per_commit", [1, 7, 1000])
+def test_the_size_of_commits_does_not_matter(
+    chain: MemoryChain, tmp_path: Path, legs_per_commit: int
+) -> None:
+    path = tmp_path / "ledger.duckdb"
+    sync(chain, path, legs_per_commit=legs_per_commit)
+    assert export(path) == control(chain, tmp_path)
+
+
+def test_gaps_are_filled_in_any_order(chain: MemoryChain, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+    sync(chain, path, first=20, last=22)
+    sync(chain, path, first=5, last=9)
+    assert stretches(path) == (Stretch(5, 9), Stretch(20, 22))
+    sync(chain, path, first=10, last=12)
+    assert stretches(path) == (Stretch(5, 12), Stretch(20, 22))
+    chain.reads = []
+    sync(chain, path, first=0)
+    assert stretches(path) == (Stretch(0, 29),)
+    assert not any(first <= 7 <= last or first <= 21 <= last for first, last in chain.reads)
+    assert export(path) == control(chain, tmp_path)
+
+
+def test_negative_from_counts_back_and_the_default_goes_on(chain: MemoryChain, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+    sync(chain, path, first=-10)
+    assert stretches(path) == (Stretch(20, 29),)
+    chain.mine([Pay(C, A, 1)], [])
+    sync(chain, path)
+    assert stretches(path) == (Stretch(20, 31),)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 9, 29])
+def test_a_reorganisation_leaves_only_the_new_branch(chain: MemoryChain, tmp_path: Path, depth: int) -> None:
+    path = tmp_path / "ledger.duckdb"
+    sync(chain, path)
+    chain.reorganise(depth, *([Pay(C, A, 100 + i), Reject()] for i in range(depth + 1)))
+    result = sync(chain, path)
+    assert result.reorganisations == 1
+    assert result.removed == 2 * depth
+    assert export(path) == control(chain, tmp_path)
+
+
+def test_a_shorter_branch_and_the_same_height_are_seen(chain: MemoryChain, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+    sync(chain, path)
+    chain.reorganise(5, [Pay(C, A, 7)])
+    sync(chain, path)
+    assert stretches(path) == (Stretch(0, 25),)
+    assert export(path) == control(chain, tmp_path)
+    chain.reorganise(1, [Pay(C, A, 8)], salt=2)
+    sync(chain, path)
+    assert export(path) == control(chain, tmp_path)
+
+
+def test_a_fork_below_a_gap_takes_the_upper_stretch_away(chain: MemoryChain, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+    sync(chain, path, first=0, last=12)
+    sync(chain, path, first=20)
+    chain.reorganise(22, *([Pay(C, A, 100 + i)] for i in range(22)))
+    sync(chain, path)
+    sync(chain, path, first=0)
+    assert stretches(path) == (Stretch(0, 29),)
+    assert export(path) == control(chain, tmp_path)
+
+
+def test_a_fork_right_below_the_first_block_is_found(chain: MemoryChain, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+    sync(chain, path, first=20)
+    chain.reorganise(10, *([Pay(C, A, 100 + i)] for i in range(10)))
+    sync(chain, path)
+    assert stretches(path) == (Stretch(20, 29),)
+
+
+def test_a_node_of_another_past_is_refused(chain: MemoryChain, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+    sync(chain, path, first=20)
+    before = export(path)
+    other = MemoryChain()
+    other.mine([], *([Pay(B, A, height)] for height in range(1, 40)), salt=9)
+    with pytest.raises(BadAnswer, match="none of the blocks 20 to 29"):
+        sync(other, path)
+    assert export(path) == before
+
+
+def test_a_node_that_lags_takes_nothing_away(chain: MemoryChain, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+    sync(chain, path)
+    before = export(path)
+    assert sync(MemoryChain(blocks=chain.blocks[:20]), path).blocks == 0
+    assert export(path) == before
+
+
+def test_a_reorganisation_while_reading_is_read_again(chain: MemoryChain, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+
+    def reorganise_once(first: int, last: int) -> None:
+        if last >= 10:
+            chain.before_read = None
+            chain.reorganise(25, *([Pay(C, A, 100 + i)] for i in range(26)))
+
+    chain.before_read = reorganise_once
+    sync(chain, path, legs_per_commit=1, readers=1)
+    assert export(path) == control(chain, tmp_path)
+
+
+def test_what_was_read_before_the_node_died_is_kept(chain: MemoryChain, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+
+    def die(first: int, last: int) -> None:
+        if first > 10:
+            raise NodeUnavailable(chain.name, why="cut", attempts=1)
+
+    chain.before_read = die
+    with pytest.raises(NodeUnavailable):
+        sync(chain, path, readers=1)
+    assert stretches(path)[0].last >= 7
+    chain.before_read = None
+    sync(chain, path)
+    assert export(path) == control(chain, tmp_path)
+
+
+def test_a_node_that_contradicts_itself_is_given_up(chain: MemoryChain, tmp_path: Path) -> None:
+    def lie(first: int, last: int) -> None:
+        raise BranchChanged(chain.name, height=first)
+
+    chain.before_read = lie
+    with pytest.raises(BranchChanged):
+        sync(chain, tmp_path / "ledger.duckdb")
+
+
+def test_heights_that_make_no_sense_are_refused(chain: MemoryChain, tmp_path: Path) -> None:
+    for options in ({"last": 30}, {"first": 31}, {"first": 9, "last": 8}):
+        with pytest.raises(InputError, match=r"does not have block|above"):
+            sync_chain(
+                chain,
+                tmp_path / "ledger.duckdb",
+                options=SyncOptions(**options),
+                tell=lambda event: None,
+                code_version="1",
+            )
+    assert not (tmp_path / "ledger.duckdb").exists()
+
+
+def test_a_freeze_is_a_label_until_it_is_released(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+    chain = MemoryChain()
+    chain.mine([], [Pay(A, B, 1, TOKEN, "token"), Freeze(B)], [Freeze(C)], [Freeze(C, frozen=False)], [])
+    sync(chain, path)
+    with open_ledger(path) as ledger:
+        rows = label_rows(ledger).to_pylist()
+        held = ledger.connection.execute(
+            "SELECT account, withdrawn_at IS NULL FROM label JOIN address USING (address) ORDER BY account"
+        ).fetchall()
+    assert {row["category"] for row in rows} == {"frozen"}
+    assert held == [(B, True), (C, False)]
+    chain.reorganise(2, [], salt=3)
+    sync(chain, path)
+    with open_ledger(path) as ledger:
+        held = ledger.connection.execute(
+            "SELECT account, withdrawn_at IS NULL FROM label JOIN address USING (address) ORDER BY account"
+        ).fetchall()
+    assert held == [(B, True), (C, True)]
+
+
+def test_following_takes_new_blocks_and_final_ones_are_settled(chain: MemoryChain, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+    rounds = 0
+
+    def tell(event: SyncEvent) -> None:
+        nonlocal rounds
+        if event.what == "following":
+            rounds += 1
+            if rounds == 4:
+                raise KeyboardInterrupt
+            chain.mine([Pay(C, A, rounds)])
+
+    with pytest.raises(KeyboardInterrupt):
+        sync_chain(
+            chain,
+            path,
+            options=SyncOptions(follow=True, poll_seconds=0.0),
+            tell=tell,
+            code_version="1",
+        )
+    assert stretches(path) == (Stretch(0, 32),)
+    assert export(path) == control(chain, tmp_path)
+    with open_ledger(path) as ledger:
+        lowest = ledger.connection.execute("SELECT min(height) FROM transfer WHERE provisional").fetchall()
+    assert lowest == [(27,)]
+
+
+def test_rows_of_files_at_the_same_heights_are_replaced(chain: MemoryChain, tmp_path: Path) -> None:
+    from datasets.ingest import ingest_batches
+    from datasets.writing import Source
+    from tests.datasets.memory_chain import make_blocks
+
+    path = tmp_path / "ledger.duckdb"
+    with open_ledger(path, write=True) as ledger:
+        batch = make_blocks(chain.blocks[3:6], 3)
+        ingest_batches(ledger, [batch], source=Source(ETHEREUM, "aws-eth", "f", "00"), code_version="1")
+    sync(chain, path)
+    assert export(path) == control(chain, tmp_path)
+    with open_ledger(path) as ledger:
+        counts = ledger.connection.execute(
+            "SELECT layout, transfers, replaced FROM batch ORDER BY batch"
+        ).fetchall()
+    assert counts == [("aws-eth", 6, 6), ("node", 58, 0)]
+
+
+def test_status_tells_of_the_node(chain: MemoryChain, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+    sync(chain, path, last=20)
+    status = read_status(path)
+    assert status is not None
+    node = status.chains[0].node
+    assert node is not None
+    assert (node.height, node.final_height, node.url) == (29, 23, "http://127.0.0.1:1")
+    assert status.chains[0].stretches == [[0, 20]]
+
+
+def test_missing_heights_are_those_of_no_stretch() -> None:
+    held = (Stretch(5, 9), Stretch(20, 22))
+    assert missing_heights(held, 0, 25) == (Stretch(0, 4), Stretch(10, 19), Stretch(23, 25))
+    assert missing_heights(held, 6, 21) == (Stretch(10, 19),)
+    assert missing_heights(held, 5, 9) == ()
+    assert missing_heights((), 3, 3) == (Stretch(3, 3),)
+
+
+def test_two_chains_do_not_touch_each_other(chain: MemoryChain, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+    sync(chain, path)
+    other = MemoryChain(chain=find_chain("polygon"), blocks=list(chain.blocks))
+    sync(other, path)
+    chain.reorganise(9, *([Pay(C, A, 100 + i)] for i in range(9)))
+    sync(chain, path)
+    with open_ledger(path) as ledger:
+        counts = ledger.connection.execute(
+            "SELECT caip2, count(*) FROM transfer JOIN chain USING (chain) GROUP BY caip2 ORDER BY caip2"
+        ).fetchall()
+    assert counts == [("eip155:1", 49), ("eip155:137", 58)]
