@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from api.commands import ask, check, data, sync, work
+from api.commands import ask, check, data, status, sync, work
 from api.commands.common import clean, code_version, new_group, say
 from chains.errors import SilkscreenError
 
@@ -37,7 +37,7 @@ def start(
 
 app.command("demo")(ask.run_demo)
 app.command("doctor")(check.examine)
-app.command("status")(check.show_status)
+app.command("status")(status.show_status)
 app.command("import")(data.import_transfers)
 app.command("sync")(sync.sync_blocks)
 app.add_typer(data.labels, name="labels")

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from chains.errors import FileError
-from datasets.store import Ledger
+from datasets.store import Ledger, newest_schema
 
 
 @dataclass(frozen=True)
@@ -91,12 +91,16 @@ class LabelStatus:
 
 @dataclass(frozen=True)
 class SetAside:
-    """One row of a file that could not become a transfer; rows count from 0, without the header."""
+    """One row of a file that could not become a transfer; rows count from 0, without the header.
+
+    From a node it is something of a block: `height` is the block's, `row` the transaction's place in it.
+    """
 
     source: str
     row: int
     reason: str
     detail: str
+    height: int | None
 
 
 @dataclass(frozen=True)
@@ -154,10 +158,12 @@ def write_status(ledger: Ledger) -> LedgerStatus:
 
 
 def read_status(ledger_path: Path) -> LedgerStatus | None:
-    """Return what was last written beside the ledger, without opening it; None where nothing was."""
+    """Return what was last written beside the ledger, without opening it; None where nothing (fit) was."""
     path = status_path(ledger_path)
     try:
         read: dict[str, Any] = orjson.loads(path.read_bytes())
+        if read["schema_version"] != newest_schema():
+            return None  # of another version, which counted other things
         read["counted_at"] = _read_time(read["counted_at"])
         read["chains"] = tuple(_chain_status(_with_times(row)) for row in read["chains"])
         read["batches"] = tuple(BatchStatus(**_with_times(row)) for row in read["batches"])
@@ -233,9 +239,10 @@ _CHAINS = """
 """
 
 _SET_ASIDE = """
-    SELECT b.source, q.row, q.reason, q.detail FROM quarantine AS q JOIN batch AS b ON b.batch = q.batch
-    QUALIFY row_number() OVER (PARTITION BY q.batch ORDER BY q.row) <= 10
-    ORDER BY q.batch, q.row
+    SELECT b.source, q.row, q.reason, q.detail, q.height
+    FROM quarantine AS q JOIN batch AS b ON b.batch = q.batch
+    QUALIFY row_number() OVER (PARTITION BY q.batch ORDER BY q.height, q.row) <= 10
+    ORDER BY q.batch, q.height, q.row
 """
 
 _BATCHES = """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import typer
 
-from api.commands.common import Dir, Json, clean, read_settings, say, say_json, say_table
+from api.commands.common import Dir, Json, clean, read_settings, say, say_json
 from chains.errors import (
     LedgerBusy,
     LedgerMissing,
@@ -20,7 +20,6 @@ from chains.errors import (
 
 if TYPE_CHECKING:
     from api.settings import Settings
-    from datasets.status import LedgerStatus
 
 Found = TypeVar("Found")
 
@@ -73,26 +72,6 @@ def examine(folder: Dir = None, as_json: Json = False) -> None:
         say_json([vars(check) for check in checks])
     if any(check.state == "failed" for check in checks):
         raise typer.Exit(1)
-
-
-def show_status(folder: Dir = None, as_json: Json = False) -> None:
-    """Say what the ledger holds, by chain.
-
-    Also what was set aside, and why; answers while another process writes, as of its last import.
-    """
-    settings = read_settings(folder)
-    from datasets.status import ledger_status, read_status
-
-    status = read_status(settings.ledger)
-    if status is None:
-        from datasets.store import open_ledger
-
-        with open_ledger(settings.ledger, wait_seconds=settings.wait_seconds) as ledger:
-            status = ledger_status(ledger)
-    if as_json:
-        say_json(status)
-        return
-    _say_status(settings.ledger, status)
 
 
 def _take(step: "Callable[[Settings], Iterator[Check]]", settings: "Settings") -> Iterator[Check]:
@@ -254,68 +233,3 @@ def _look(
         if warning is not None and isinstance(error, warning):
             return Check(name, "warning", str(error))
         return Check(name, "failed", str(error))
-
-
-def _say_status(path: Path, status: "LedgerStatus") -> None:
-    say(f"{path}, counted at {status.counted_at:%Y-%m-%dT%H:%M:%SZ}")
-    read = {batch.chain for batch in status.batches}
-    for chain in status.chains:
-        if chain.caip2 not in read:
-            continue
-        say()
-        simulated = " (simulated)" if chain.simulated else ""
-        say(f"{chain.name}{simulated}  {chain.caip2}")
-        say(f"  {chain.transfers:,} transfers, {chain.legs:,} legs, {chain.addresses:,} addresses")
-        if chain.first_time is not None and chain.last_time is not None:
-            span = f"from {chain.first_time:%Y-%m-%d %H:%M} to {chain.last_time:%Y-%m-%d %H:%M} UTC"
-            blocks = (
-                ""
-                if chain.first_height is None
-                else f", blocks {chain.first_height:,} to {chain.last_height:,}"
-            )
-            say(f"  {span}{blocks}")
-        files = [batch for batch in status.batches if batch.chain == chain.caip2]
-        rows, aside = sum(b.source_rows for b in files), sum(b.quarantined for b in files)
-        if files:
-            say(f"  {len(files):,} files, {rows:,} rows, of which {aside:,} set aside")
-        notes = {
-            "rounded or read from doubles": chain.lossy,
-            "repeated within a file, counted": chain.repeated,
-            "said by another file too, not counted": chain.duplicate,
-            "above finality": chain.provisional,
-        }
-        for words, count in notes.items():
-            if count:
-                say(f"  {count:,} {words}")
-    only_labelled = [
-        f"{c.name} ({c.addresses:,})" for c in status.chains if c.caip2 not in read and c.addresses
-    ]
-    if only_labelled:
-        import textwrap
-
-        say()
-        words = f"addresses known from labels alone, by chain: {', '.join(only_labelled)}"
-        say(textwrap.fill(words, 80, subsequent_indent="  ", break_on_hyphens=False))
-    _say_counts("set aside", status.quarantine)
-    for one in status.set_aside:
-        say(f"  {clean(one.source, 60)}, row {one.row:,}: {one.reason}: {clean(one.detail, 120)}")
-    if status.labels:
-        say()
-        rows_shown = [
-            [label.source, label.category, label.labels, label.withdrawn] for label in status.labels
-        ]
-        say_table(
-            ["label source", "category", "labels", "withdrawn"], rows_shown, numbers=["labels", "withdrawn"]
-        )
-    _say_counts("entries of label files rejected", status.label_rejections)
-    if status.prices:
-        say()
-        say(f"{status.prices:,} daily prices")
-
-
-def _say_counts(title: str, counts: Any) -> None:
-    if counts:
-        say()
-        say_table(
-            [title, "count"], [[reason, counts[reason]] for reason in sorted(counts)], numbers=["count"]
-        )
