@@ -201,8 +201,8 @@ def _fees(node: "Anvil") -> None:
 
 def _blob(node: "Anvil") -> None:
     """A transaction that also pays for a blob. The node and the signer both load a large table for it."""
-    more = {"kind": 3, "blobs": [bytes(131_072)], "maxFeePerBlobGas": 10**10}
-    _step(node, "blob", node.send(5, node.accounts[6].address, value=2, **more))
+    more: dict[str, Any] = {"blobs": [bytes(131_072)], "maxFeePerBlobGas": 10**10}
+    _step(node, "blob", node.send(5, node.accounts[6].address, value=2, kind=3, **more))
 
 
 def _crowded(node: "Anvil") -> None:
