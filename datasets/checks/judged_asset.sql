@@ -1,0 +1,20 @@
+-- Of which assets balances can be judged, up to which height; why_not is NULL for those.
+WITH whole AS (SELECT chain, last_height FROM synced WHERE first_height = 0),
+read_from_nodes AS (
+    SELECT chain, bool_or(json_extract_string(mapping, '$.internal') = 'none') AS calls_unread
+    FROM batch GROUP BY chain
+),
+begun AS (SELECT DISTINCT chain FROM transfer WHERE kind = 'genesis' AND height = 0)
+SELECT s.asset, s.chain, s.reference, w.last_height, CASE
+    WHEN w.last_height IS NULL THEN 'what accounts held before is not known: blocks from 0 on were not read'
+    WHEN c.utxo THEN 'the checks of spends say it'
+    WHEN s.reference LIKE 'slip44:%' AND r.calls_unread THEN 'internal calls were not read'
+    WHEN s.reference LIKE 'slip44:%' AND b.chain IS NULL
+        THEN 'what accounts began with is not known: no genesis was imported'
+    WHEN NOT s.listed THEN 'the token is not listed: its events may say anything'
+END AS why_not
+FROM asset AS s
+JOIN chain AS c ON c.chain = s.chain
+LEFT JOIN whole AS w ON w.chain = s.chain
+LEFT JOIN read_from_nodes AS r ON r.chain = s.chain
+LEFT JOIN begun AS b ON b.chain = s.chain
