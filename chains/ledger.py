@@ -5,6 +5,7 @@ payee legs (funds reach one). A Bitcoin transaction keeps its n inputs and m out
 transfer has one of each; a coinbase has no payer, and a fee is payers minus payees.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -112,9 +113,10 @@ class Asset:
 class LegBatch:
     """Transfers with their legs, and the source rows that could not become any.
 
-    `transfers`, `legs` and `rejected` follow the schemas above. A row is in `rejected` or it made
-    transfers, never both and never neither. `assets` describes every asset of the transfers, by reference.
-    A node also hands over its blocks (those without transfers among them), and what issuers froze.
+    `transfers`, `legs` and `rejected` follow the schemas above. A row is in `rejected`, or it made
+    transfers, or it is counted in `unmoved`: never two of them and never none. `assets` describes every
+    asset of the transfers, by reference. A node also hands over its blocks (those without transfers among
+    them), and what issuers froze.
     """
 
     transfers: pa.Table
@@ -123,3 +125,6 @@ class LegBatch:
     assets: tuple[Asset, ...]
     blocks: pa.Table = field(default_factory=BLOCK_SCHEMA.empty_table)
     freezes: pa.Table = field(default_factory=FREEZE_SCHEMA.empty_table)
+    unmoved: Mapping[str, int] = field(default_factory=dict)  # rows that moved nothing, by a stable word
+    assumed: int = 0  # rows taken as successful transactions because nothing says how they ended
+    rows_read: int = 0  # rows of the source up to the end of this batch, where not all made transfers

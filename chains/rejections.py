@@ -12,24 +12,34 @@ class Rejections:
 
     def __init__(self, count: int) -> None:
         """Start with every row accepted."""
-        self._reasons: list[tuple[str, str] | None] = [None] * count
+        self._count = count
+        self._reasons: dict[int, tuple[str, str]] = {}
 
     def add(self, row: int, reason: str, detail: str) -> None:
         """Reject a row of the batch, unless it is already."""
-        if self._reasons[row] is None:
-            self._reasons[row] = (reason, detail)
+        self._reasons.setdefault(row, (reason, detail))
 
     def has(self, row: int) -> bool:
         """Whether a row is rejected."""
-        return self._reasons[row] is not None
+        return row in self._reasons
+
+    def reason(self, row: int) -> tuple[str, str]:
+        """Why a rejected row is: the word and what was found."""
+        return self._reasons[row]
 
     def kept(self) -> NDArray[np.bool_]:
         """Which rows are not rejected."""
-        return np.array([reason is None for reason in self._reasons], np.bool_)
+        kept = np.ones(self._count, np.bool_)
+        kept[list(self._reasons)] = False
+        return kept
 
-    def table(self, first_row: int) -> pa.Table:
-        """The rejected rows by their number in the file, where the batch starts at `first_row`."""
-        found = [(first_row + i, *reason) for i, reason in enumerate(self._reasons) if reason is not None]
+    def table(self, first_row: int, numbers: NDArray[np.int64] | None = None) -> pa.Table:
+        """The rejected rows by their number in the file, where the batch starts at `first_row`.
+
+        `numbers` has each row's number where the batch is not in the file's order.
+        """
+        places = range(first_row, first_row + self._count) if numbers is None else numbers.tolist()
+        found = [(places[i], *self._reasons[i]) for i in sorted(self._reasons, key=lambda i: places[i])]
         rows, reasons, details = zip(*found, strict=True) if found else ((), (), ())
         heights = pa.nulls(len(rows), pa.int64())
         columns = [pa.array(rows, pa.int64()), pa.array(reasons, pa.string()), pa.array(details, pa.string())]
