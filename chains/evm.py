@@ -1,0 +1,294 @@
+"""A node of an EVM chain: native value, internal calls, token events, fees, rewards and withdrawals as legs.
+
+Web3 opens the connection and knows the ABI; blocks, receipts and traces come in raw batches and are decoded
+by hand, which takes a twentieth of its time. Final is what the node calls `finalized`; a node without that
+tag is taken to be final 64 blocks below its head.
+"""
+
+from collections.abc import Collection, Mapping
+from threading import Lock
+from types import MappingProxyType, TracebackType
+from typing import Any, Self
+
+from chains.assets import find_asset, is_token, native_asset, token_reference
+from chains.errors import InputError, RpcError, WrongChain
+from chains.evm_blocks import BlockAnswers, BlockHead, Questions, decode_block, read_head
+from chains.evm_hex import Misread, as_address, as_list, as_quantity, as_record, read_hash
+from chains.evm_legs import LegColumns
+from chains.evm_read import (
+    BLOCK,
+    RECEIPTS,
+    TRACE_METHODS,
+    ask_blocks,
+    ask_receipts,
+    ask_traces,
+    checked_head,
+    decode_json,
+    find_receipts,
+    find_tracing,
+    read_header,
+    reading,
+    transaction_hashes,
+)
+from chains.evm_rewards import ethereum_rewards
+from chains.forms import canonical_address
+from chains.ledger import Asset, LegBatch
+from chains.nodes import Head, NodeFacts
+from chains.registry import Chain
+from chains.rpc import Call, RpcClient, RpcLimits
+from chains.tokens import OWNER_CALL, find_profiles
+from chains.traces import Frame, Movement, split_call_trees, split_traces
+
+INTERNAL = ("auto", "trace_block", "callTracer", "none")
+UNLISTED_COIN = Asset("slip44:60", "ETH", 18, listed=True)
+"""The coin of an EVM chain that the registry does not know: 60 is the number that such chains share."""
+
+_FINAL_DEPTH = 64
+_MOST_NAMES = 100_000  # tokens whose names are kept in memory
+_ETHEREUM = "eip155:1"
+_UNREAD_OF = {
+    "eip155:1": "the move of the DAO's ether in block 1,920,000",
+    "eip155:42161": "retryable tickets: their escrow and refunds",
+    "eip155:137": "state syncs: deposits of the coin from Ethereum",
+    "eip155:42220": "fees paid in tokens",
+}
+
+
+class EvmNode:
+    """A node of an EVM chain, held open; a `chains.nodes.BlockSource`.
+
+    `listed` names contracts of tokens to take as listed, `profiles` event profiles by contract (see
+    `chains.tokens`), `internal` where internal calls come from: auto, trace_block, callTracer or none.
+    Raises WrongChain for another chain's node, RpcError where `internal` names what it does not have.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        chain: Chain,
+        *,
+        limits: RpcLimits | None = None,
+        listed: Collection[str] = (),
+        profiles: Mapping[str, str] = MappingProxyType({}),
+        internal: str = "auto",
+    ) -> None:
+        if chain.family != "evm":
+            raise InputError(f"{chain.name} is no EVM chain: an EVM node cannot serve it")
+        if internal not in INTERNAL:
+            raise InputError(f"internal calls come from one of {', '.join(INTERNAL)}, not {internal!r}")
+        self._chain = chain
+        self._native = native_asset(chain) or UNLISTED_COIN
+        self._profiles = find_profiles(chain, profiles)
+        self._listed = {token_reference(chain, canonical_address(word, chain)) for word in listed}
+        self._assets: dict[str, Asset] = {}
+        self._lock = Lock()
+        self._client = RpcClient(url, limits=limits, decode=decode_json)
+        try:
+            self._facts = self._open(internal)
+        except BaseException:
+            self._client.close()
+            raise
+
+    @property
+    def chain(self) -> Chain:
+        """The chain that it serves."""
+        return self._chain
+
+    @property
+    def facts(self) -> NodeFacts:
+        """Who answers, and what it cannot tell."""
+        return self._facts
+
+    def head(self) -> Head:
+        """Return the newest block and the newest final one."""
+        calls: list[Call] = [(BLOCK, ("latest", False)), (BLOCK, ("finalized", False))]
+        latest, final = self._client.call_each(calls)
+        if isinstance(latest, RpcError):
+            raise latest
+        top = checked_head(self._client, latest, "latest")
+        if final is None or isinstance(final, RpcError):
+            return Head(top.height, top.hash, max(-1, top.height - _FINAL_DEPTH))
+        return Head(
+            top.height, top.hash, min(top.height, checked_head(self._client, final, "finalized").height)
+        )
+
+    def block_hash(self, height: int) -> bytes | None:
+        """Return the hash of the block at a height; None above the head."""
+        head = read_header(self._client, hex(height))
+        return None if head is None else head.hash
+
+    def read_blocks(self, first: int, last: int) -> LegBatch:
+        """Return all blocks from `first` to `last`, both included, as one batch in order."""
+        client = self._client
+        blocks = ask_blocks(client, first, last, full=True)
+        heads = [read_head(block) for block in blocks]
+        receipts = ask_receipts(client, blocks, heads, self._receipts_by)
+        traces = ask_traces(client, blocks, heads, self._facts.internal)
+        columns = LegColumns(self._native.reference, token=self._token)
+        for block, head, found, traced in zip(blocks, heads, receipts, traces, strict=True):
+            method = TRACE_METHODS.get(self._facts.internal, BLOCK)
+            with reading(client, head.height, head, method):
+                frames, rewards = self._read_traces(block, head, traced)
+            with reading(client, head.height, head, f"{BLOCK} and {RECEIPTS}"):
+                self._decode(BlockAnswers(block, found, frames, rewards), head, columns)
+        return columns.finish(self._find_assets(columns.references))
+
+    def close(self) -> None:
+        """Let go of the connection; closing twice is harmless."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        """Return the open node itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def _open(self, internal: str) -> NodeFacts:
+        from chains.evm_abi import ask_chain
+
+        number, software = ask_chain(self._client)
+        if f"eip155:{number}" != self._chain.caip2:
+            raise WrongChain(self._client.shown_url, expected=self._chain.caip2, found=f"eip155:{number}")
+        newest = self._client.call(BLOCK, "latest", False)
+        checked_head(self._client, newest, "latest")
+        self._receipts_by = find_receipts(self._client, newest)
+        found = find_tracing(self._client, newest, internal)
+        unread = []
+        if found == "none":
+            unread.append("internal calls")
+        if found != "trace_block" and self._chain.caip2 != _ETHEREUM:
+            unread.append("block rewards, where the chain pays any")
+        if self._chain.caip2 in _UNREAD_OF:
+            unread.append(_UNREAD_OF[self._chain.caip2])
+        return NodeFacts(self._client.shown_url, software, found, tuple(unread))
+
+    def _token(self, contract: str) -> str:
+        return token_reference(self._chain, contract)
+
+    def _read_traces(
+        self, block: Mapping[str, Any], head: BlockHead, traced: object
+    ) -> tuple[list[list[Frame]] | None, list[tuple[str, int]]]:
+        """Return the frames of each transaction, None where they are not known, and the block's rewards."""
+        txids = [read_hash({"hash": text}, "hash") for text in transaction_hashes(block)]
+        frames: list[list[Frame]] | None = None
+        rewards: list[tuple[str, int]] = []
+        if self._facts.internal == "trace_block" and traced is not None:
+            frames, rewards = split_traces(traced, (head.height, head.hash), txids)
+        elif self._facts.internal == "callTracer" and traced is not None:
+            frames = split_call_trees(traced, head.height, txids)
+        elif self._facts.internal != "none":
+            frames = [[] for _ in txids]
+        if frames is not None:
+            _check_traced(block, frames)
+        mined = block.get("difficulty") not in (None, "0x0") and head.height > 0
+        if mined and not rewards and self._chain.caip2 == _ETHEREUM:
+            rewards = self._ask_rewards(block, head)
+        return frames, rewards
+
+    def _ask_rewards(self, block: Mapping[str, Any], head: BlockHead) -> list[tuple[str, int]]:
+        count = len(as_list(block.get("uncles"), "uncles"))
+        calls: list[Call] = [
+            ("eth_getUncleByBlockHashAndIndex", (block["hash"], hex(index))) for index in range(count)
+        ]
+        uncles = [as_record(uncle, "uncle") for uncle in self._client.call_many(calls)]
+        return ethereum_rewards(head.height, as_address(block.get("miner"), "miner"), uncles)
+
+    def _decode(self, answers: BlockAnswers, head: BlockHead, columns: LegColumns) -> None:
+        questions = Questions(self._ask_owner, self._ask_code)
+        mark = columns.mark()
+        doubts = decode_block(answers, columns, profiles=self._profiles, questions=questions)
+        if doubts:
+            verdicts = self._settle(doubts, head.height, columns)
+            columns.undo(mark)
+            decode_block(answers, columns, profiles=self._profiles, questions=questions, verdicts=verdicts)
+
+    def _settle(
+        self, doubts: list[tuple[int, Movement]], height: int, columns: LegColumns
+    ) -> dict[tuple[int, int], bool | None]:
+        """Whether doubtful movements happened: by their payers' balances before and after the block."""
+        verdicts: dict[tuple[int, int], bool | None] = {}
+        for payer in sorted({movement.payer for _, movement in doubts}):
+            mine = {(position, m.part): m.amount for position, m in doubts if m.payer == payer}
+            before, after = (self._ask_balance(payer, at) for at in (height - 1, height))
+            verdict: bool | None = None
+            if before is not None and after is not None:
+                missing = before + columns.net(payer, height) - after
+                verdict = {0: False, sum(mine.values()): True}.get(missing)
+            verdicts |= dict.fromkeys(mine, verdict)
+        return verdicts
+
+    def _ask_balance(self, account: str, height: int) -> int | None:
+        try:
+            return as_quantity(self._client.call("eth_getBalance", account, hex(height)), "balance")
+        except RpcError:
+            return None
+
+    def _ask_code(self, account: str, height: int) -> bool | None:
+        """Whether an account has code at a height; a node without that state is asked for the newest."""
+        for at in (hex(height), "latest"):
+            try:
+                answer = self._client.call("eth_getCode", account, at)
+            except RpcError:
+                continue
+            return isinstance(answer, str) and len(answer) > 2
+        return None
+
+    def _ask_owner(self, contract: str, height: int) -> str | None:
+        try:
+            answer = self._client.call("eth_call", {"to": contract, "data": OWNER_CALL}, hex(height))
+            if not isinstance(answer, str) or len(answer) != 66 or answer[2:26] != "0" * 24:
+                return None
+            return as_address("0x" + answer[26:], "owner")
+        except (RpcError, Misread):
+            return None
+
+    def _find_assets(self, references: Collection[str]) -> list[Asset]:
+        """Return the assets of references; tokens met for the first time are asked for their names."""
+        from chains.evm_abi import ask_metadata
+
+        with self._lock:
+            known = {reference: self._assets.get(reference) for reference in sorted(references)}
+        known = {
+            reference: self._native if reference == self._native.reference else asset
+            for reference, asset in known.items()
+        }
+        missing = [reference for reference, asset in known.items() if asset is None]
+        asked = [
+            reference
+            for reference in missing
+            if is_token(reference) and not find_asset(self._chain, reference).listed
+        ]
+        said = dict(
+            zip(asked, ask_metadata(self._client, [r.partition(":")[2] for r in asked]), strict=True)
+            if asked
+            else ()
+        )
+        fresh = {}
+        for reference in missing:
+            symbol, decimals = said.get(reference, (None, None))
+            fresh[reference] = find_asset(
+                self._chain,
+                reference,
+                symbol=symbol,
+                decimals=decimals,
+                listed=reference in self._listed,
+            )
+        with self._lock:
+            if len(self._assets) + len(fresh) > _MOST_NAMES:
+                self._assets.clear()
+            self._assets.update(fresh)
+        return [asset or fresh[reference] for reference, asset in known.items()]
+
+
+def _check_traced(block: Mapping[str, Any], frames: list[list[Frame]]) -> None:
+    """Every transaction has a trace but those that a chain makes for itself, without gas or value."""
+    for position, (transaction, found) in enumerate(
+        zip(as_list(block.get("transactions"), "transactions"), frames, strict=True)
+    ):
+        record = as_record(transaction, f"transaction {position}")
+        if not found and (record.get("gas"), record.get("value")) != ("0x0", "0x0"):
+            raise Misread(f"transaction {position}.trace", None, "there")

@@ -1,0 +1,363 @@
+"""Blocks of an EVM chain, with their receipts and traces, as legs.
+
+A transaction makes at most one native transfer, one fee, and any number of internal and token transfers; a
+failed one only its fee. Everything that a node says of a block must agree: hashes, places, gas and logs.
+Sources: Ethereum's JSON-RPC specification, EIP-1559, EIP-4844, EIP-4895, EIP-658, and the OP Stack's
+specification (deposits, fees).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from chains.evm_hex import (
+    Misread,
+    OtherBranch,
+    as_address,
+    as_hash,
+    as_list,
+    as_quantity,
+    as_record,
+    read_address,
+    read_hash,
+    read_height,
+    read_optional,
+    read_quantity,
+    read_seconds,
+)
+from chains.evm_legs import LegColumns
+from chains.ledger import Kind
+from chains.rejections import shown
+from chains.tokens import OWNER, TokenEvent, decode_log
+from chains.traces import Frame, Movement, find_movements
+
+BLOB_TYPE = "0x3"
+DEPOSIT_TYPE = "0x7e"  # OP Stack: made by the chain itself, without signature and fee
+_FIRST_EIP_6780 = 1_710_288_000  # 13 March 2024, when the first chains took EIP-6780
+ARBITRUM_DEPOSIT_TYPE = "0x64"  # made by the chain too
+_FEE_VAULT, _L1_VAULT, _OPERATOR_VAULT = (f"0x{0x42 << 152 | n:040x}" for n in (0x19, 0x1A, 0x1B))
+_JOVIAN = 17  # bytes of extra data, from the OP Stack's upgrade of this name on
+
+
+@dataclass(frozen=True)
+class BlockAnswers:
+    """What a node answered about one block.
+
+    `frames` are those of each transaction, None where the node does not tell internal calls. `rewards` are
+    recipients and wei of what the block itself paid, where the chain pays for blocks.
+    """
+
+    block: Mapping[str, Any]
+    receipts: Sequence[Any]
+    frames: Sequence[Sequence[Frame]] | None = None
+    rewards: Sequence[tuple[str, int]] = ()
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What only the node's state can tell; asked seldom.
+
+    `owner` gives the owner of a contract at a height, `has_code` whether an account has code at a height.
+    Each is None where the node cannot tell.
+    """
+
+    owner: Callable[[str, int], str | None]
+    has_code: Callable[[str, int], bool | None]
+
+
+@dataclass(frozen=True)
+class BlockHead:
+    """What a block says of itself."""
+
+    height: int
+    hash: bytes
+    parent: bytes
+    seconds: int
+
+
+@dataclass
+class _Reading:
+    """One block under way."""
+
+    head: BlockHead
+    block: Mapping[str, Any]
+    answers: BlockAnswers
+    columns: LegColumns
+    profiles: Mapping[str, str]
+    questions: Questions
+    verdicts: Mapping[tuple[int, int], bool | None]
+    base_fee: int
+    miner: str
+    vaults: bool
+    next_log: int = 0
+    gas: int = 0
+    doubts: list[tuple[int, Movement]] = field(default_factory=list)
+
+
+def read_head(block: Mapping[str, Any]) -> BlockHead:
+    """Return what a block says of itself; raises `Misread`."""
+    return BlockHead(
+        read_height(block, "number"),
+        read_hash(block, "hash"),
+        read_hash(block, "parentHash"),
+        read_seconds(block, "timestamp"),
+    )
+
+
+def decode_block(
+    answers: BlockAnswers,
+    columns: LegColumns,
+    *,
+    profiles: Mapping[str, str],
+    questions: Questions,
+    verdicts: Mapping[tuple[int, int], bool | None] = MappingProxyType({}),
+) -> list[tuple[int, Movement]]:
+    """Add the legs of one block to `columns`, in the order of their natural key.
+
+    Returns the doubtful movements, left out, each with its transaction's position; `verdicts` says of those
+    that it names (position, part) whether they happened, or None where that cannot be known. Raises
+    `Misread` where the answers contradict each other or have not the form they must have, `OtherBranch`
+    where parts of them are of another block.
+    """
+    block = answers.block
+    head = read_head(block)
+    transactions = as_list(block.get("transactions"), "transactions")
+    for what, found in (("receipts", answers.receipts), ("traces", answers.frames)):
+        if found is not None and len(found) != len(transactions):
+            raise Misread(what, f"of {len(found)} transactions", f"of all {len(transactions)}")
+    first = transactions[0] if transactions else None
+    reading = _Reading(
+        head, block, answers, columns, profiles, questions, verdicts,
+        base_fee=read_optional(block, "baseFeePerGas"),
+        miner=read_address(block, "miner"),
+        vaults=isinstance(first, dict) and first.get("type") == DEPOSIT_TYPE and "baseFeePerGas" in block,
+    )  # fmt: skip
+    columns.open_block(head.height, head.hash, head.parent, head.seconds)
+    for position, transaction in enumerate(transactions):
+        try:
+            _decode_transaction(reading, position, as_record(transaction, ""))
+        except Misread as error:
+            raise error.inside(f"transaction {position}") from None
+    if reading.gas != read_quantity(block, "gasUsed"):
+        raise Misread("gasUsed", block["gasUsed"], f"{hex(reading.gas)}, the sum of its receipts")
+    _add_block_income(reading, len(transactions))
+    return reading.doubts
+
+
+def _decode_transaction(reading: _Reading, position: int, transaction: Mapping[str, Any]) -> None:
+    receipt = as_record(reading.answers.receipts[position], "receipt")
+    txid = _check_places(reading, position, transaction, receipt)
+    columns = reading.columns
+    columns.open_transaction(position, txid)
+    sender = read_address(transaction, "from")
+    value = read_quantity(transaction, "value")
+    frames = reading.answers.frames[position] if reading.answers.frames is not None else None
+    if frames:
+        _check_root(frames[0], sender, value)
+    minted = _minted(transaction)
+    if minted:
+        columns.add(Kind.REWARD, 0, None, sender, minted)
+    succeeded = _succeeded(reading, transaction, receipt, frames)
+    logs = as_list(receipt.get("logs"), "receipt.logs")
+    if succeeded is None:
+        columns.reject("unknown_outcome", f"whether transaction {position} succeeded cannot be known")
+    elif succeeded:
+        if value:
+            columns.add(Kind.NATIVE, 0, sender, _payee(transaction, receipt), value)
+        if frames:
+            _add_internal(reading, position, frames)
+        for log in logs:
+            _add_log(reading, as_record(log, "log"), txid)
+    if not succeeded and logs:
+        raise Misread("receipt.logs", f"{len(logs)} logs", "empty: the transaction failed")
+    _add_fee(reading, transaction, receipt, sender)
+
+
+def _check_places(
+    reading: _Reading, position: int, transaction: Mapping[str, Any], receipt: Mapping[str, Any]
+) -> bytes:
+    """Return the transaction's hash, after holding the places that both records give against the block."""
+    txid = read_hash(transaction, "hash")
+    if read_hash(receipt, "transactionHash") != txid:
+        raise Misread("receipt.transactionHash", receipt["transactionHash"], f"0x{txid.hex()}")
+    for name, record in (("", transaction), ("receipt.", receipt)):
+        if read_hash(record, "blockHash") != reading.head.hash:
+            raise OtherBranch(reading.head.height)
+        for key, wanted in (("blockNumber", reading.head.height), ("transactionIndex", position)):
+            if read_quantity(record, key) != wanted:
+                raise Misread(name + key, record[key], hex(wanted))
+    used = read_quantity(receipt, "gasUsed")
+    reading.gas += used
+    if read_quantity(receipt, "cumulativeGasUsed") != reading.gas:
+        raise Misread("receipt.cumulativeGasUsed", receipt["cumulativeGasUsed"], hex(reading.gas))
+    return txid
+
+
+def _check_root(root: Frame, sender: str, value: int) -> None:
+    if as_address(root.source, "trace.from") != sender:
+        raise Misread("trace.from", root.source, sender)
+    if root.value != value:
+        raise Misread("trace.value", hex(root.value), hex(value))
+
+
+def _minted(transaction: Mapping[str, Any]) -> int:
+    """Wei that a deposit creates for its sender, whether it then succeeds or not.
+
+    The OP Stack says how much; Arbitrum creates the value that the deposit then pays on.
+    """
+    kind = transaction.get("type")
+    if kind == DEPOSIT_TYPE:
+        return read_optional(transaction, "mint")
+    return read_quantity(transaction, "value") if kind == ARBITRUM_DEPOSIT_TYPE else 0
+
+
+def _succeeded(
+    reading: _Reading,
+    transaction: Mapping[str, Any],
+    receipt: Mapping[str, Any],
+    frames: Sequence[Frame] | None,
+) -> bool | None:
+    """Whether the transaction succeeded; None where nothing that the node gives can tell.
+
+    Receipts say so since Byzantium (EIP-658). Before, traces do. Without them: a failure then used up all
+    gas and left no logs, so gas left over or a log proves success. All gas used proves nothing, since a
+    plain payment does so too; a payment to an account without code cannot fail.
+    """
+    status = receipt.get("status")
+    if status is not None:
+        if status not in ("0x0", "0x1"):
+            raise Misread("receipt.status", status, "0x0 or 0x1")
+        succeeded = bool(status == "0x1")
+        if frames and frames[0].failed is succeeded:
+            raise Misread("receipt.status", status, "that of the trace")
+        return succeeded
+    if frames:
+        return not frames[0].failed
+    if read_quantity(receipt, "gasUsed") < read_quantity(transaction, "gas") or receipt.get("logs"):
+        return True
+    if transaction.get("to") is None:
+        return None
+    code = reading.questions.has_code(read_address(transaction, "to"), reading.head.height)
+    return None if code is None or code else True
+
+
+def _payee(transaction: Mapping[str, Any], receipt: Mapping[str, Any]) -> str:
+    if transaction.get("to") is not None:
+        return read_address(transaction, "to")
+    return as_address(receipt.get("contractAddress"), "receipt.contractAddress")
+
+
+def _add_internal(reading: _Reading, position: int, frames: Sequence[Frame]) -> None:
+    def survives(account: str) -> bool:
+        if reading.block.get("parentBeaconBlockRoot") is not None:
+            return True
+        # Chains without this field took EIP-6780 at times of their own: whether the code is still there
+        # tells. A node without the state of that time cannot: then the older rule stands.
+        late = reading.head.seconds >= _FIRST_EIP_6780
+        return late and bool(reading.questions.has_code(account, reading.head.height))
+
+    for movement in find_movements(frames, survives=survives):
+        part, payer, payee, amount, doubtful = movement
+        if doubtful and (position, part) not in reading.verdicts:
+            reading.doubts.append((position, movement))
+            continue
+        happened = reading.verdicts[position, part] if doubtful else True
+        if happened:
+            reading.columns.add(Kind.INTERNAL, part, payer, payee, amount)
+        elif happened is None:
+            detail = f"call {part} of transaction {position} may be a repetition in the node's trace"
+            reading.columns.reject("unclear_trace", detail)
+
+
+def _add_log(reading: _Reading, log: Mapping[str, Any], txid: bytes) -> None:
+    index = as_quantity(log.get("logIndex"), "log.logIndex")
+    if index != reading.next_log:
+        raise Misread("log.logIndex", log["logIndex"], f"{hex(reading.next_log)}, the next of the block")
+    reading.next_log += 1
+    if log.get("removed"):
+        raise OtherBranch(reading.head.height)
+    if as_hash(log.get("transactionHash"), "log.transactionHash") != txid:
+        raise Misread("log.transactionHash", log["transactionHash"], f"0x{txid.hex()}")
+    if as_hash(log.get("blockHash"), "log.blockHash") != reading.head.hash:
+        raise OtherBranch(reading.head.height)
+    contract = as_address(log.get("address"), "log.address")
+    event = decode_log(log, reading.profiles.get(reading.columns.account(contract)))
+    if event is not None:
+        add_event(reading.columns, event, contract, index, reading.questions)
+
+
+def add_event(
+    columns: LegColumns, event: TokenEvent, contract: str, index: int, questions: Questions
+) -> None:
+    """Add what a log of a contract does, as a transfer or a freeze; `index` is the log's in its block."""
+    reference = columns.token(contract)
+    if event.effect != "move":
+        columns.freeze(index, reference, as_address(event.payer, "log.data"), frozen=event.effect == "freeze")
+        return
+    payer, payee = event.payer, event.payee
+    if OWNER in (payer, payee):
+        owner = questions.owner(contract, columns.height)
+        if owner is None:
+            detail = f"log {index} moves {event.amount} of {reference} of an owner that the node cannot tell"
+            columns.reject("unknown_owner", detail)
+            return
+        payer, payee = (owner if account == OWNER else account for account in (payer, payee))
+    columns.add(Kind.TOKEN, index, payer, payee, event.amount, reference)
+
+
+def _add_fee(
+    reading: _Reading, transaction: Mapping[str, Any], receipt: Mapping[str, Any], sender: str
+) -> None:
+    """Add what the sender paid for the transaction: the tip goes to the block's fee recipient.
+
+    On the OP Stack the rest goes to its vaults, elsewhere it is burned or shared out by rules of the chain.
+    """
+    price = receipt.get("effectiveGasPrice")
+    if transaction.get("type") == DEPOSIT_TYPE:
+        return
+    if transaction.get("feeCurrency") is not None:
+        reading.columns.reject("fee_in_token", f"paid in the token {shown(transaction['feeCurrency'])}")
+        return
+    record, key = (transaction, "gasPrice") if price is None else (receipt, "effectiveGasPrice")
+    effective = read_quantity(record, key)
+    gas = read_quantity(receipt, "gasUsed")
+    tip = max(0, effective - reading.base_fee) * gas
+    base = effective * gas - tip
+    if transaction.get("type") == BLOB_TYPE:
+        base += read_optional(receipt, "blobGasUsed") * read_optional(receipt, "blobGasPrice")
+    paid = read_optional(receipt, "l1Fee")
+    payees = [(reading.miner, tip)]
+    operator = _operator_fee(reading, receipt, gas) if reading.vaults else 0
+    if reading.vaults:
+        payees += [(_FEE_VAULT, base), (_L1_VAULT, paid), (_OPERATOR_VAULT, operator)]
+    reading.columns.add_fee(sender, tip + base + paid + operator, payees)
+
+
+def _operator_fee(reading: _Reading, receipt: Mapping[str, Any], gas: int) -> int:
+    """Operator fee of the OP Stack: since Isthmus, and by another formula since Jovian."""
+    scalar, constant = (
+        read_optional(receipt, "operatorFeeScalar"), read_optional(receipt, "operatorFeeConstant")
+    )  # fmt: skip
+    extra = reading.block.get("extraData")
+    jovian = isinstance(extra, str) and len(extra) == 2 + 2 * _JOVIAN
+    return (gas * scalar * 100 if jovian else gas * scalar // 10**6) + constant
+
+
+def _add_block_income(reading: _Reading, count: int) -> None:
+    """Add what the block paid by itself: rewards to miners, withdrawals of validators (in Gwei)."""
+    columns = reading.columns
+    columns.open_transaction(count, None)
+    for part, (account, amount) in enumerate(reading.answers.rewards):
+        if amount:
+            columns.add(Kind.REWARD, part, None, as_address(account, "reward"), amount)
+    withdrawals = reading.block.get("withdrawals")
+    for part, entry in enumerate(as_list(withdrawals, "withdrawals") if withdrawals is not None else ()):
+        try:
+            withdrawal = as_record(entry, "")
+            amount = read_quantity(withdrawal, "amount") * 10**9
+            account = read_address(withdrawal, "address")
+        except Misread as error:
+            raise error.inside(f"withdrawal {part}") from None
+        if amount:
+            columns.add(Kind.WITHDRAWAL, part, None, account, amount)

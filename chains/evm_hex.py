@@ -1,0 +1,128 @@
+"""Values in the answers of an Ethereum node, read by hand and strictly: quantities, hashes, addresses.
+
+Source: Ethereum's JSON-RPC specification (execution-apis), "hex value encoding". A node is not trusted:
+what does not have the form of its field raises `Misread`, which the adapters turn into a `BadAnswer`.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from chains.rejections import shown
+
+_ADDRESS = re.compile("0x[0-9a-f]{40}")
+_LONGEST_QUANTITY = 66
+MAX_HEIGHT = 2**48
+MAX_TIME = 253_402_300_799
+"""Seconds since 1970 of the last moment of the year 9999."""
+
+
+class Misread(Exception):
+    """A field of an answer that has not the form it must have; never leaves the adapters."""
+
+    def __init__(self, field: str, found: object, wanted: str) -> None:
+        self.field, self.found, self.wanted = field, found, wanted
+        super().__init__(field)
+
+    def inside(self, place: str) -> "Misread":
+        """The same, said of a field of a part of the answer."""
+        return Misread(f"{place}.{self.field}" if self.field else place, self.found, self.wanted)
+
+    def __str__(self) -> str:
+        """What was found and what should be there, for a person."""
+        if isinstance(self.found, str | int | float | None):
+            found = "absent or null" if self.found is None else shown(self.found)
+        else:
+            found = f"a {type(self.found).__name__}"
+        return f"{self.field} is {found}, and must be {self.wanted}"
+
+
+class OtherBranch(Exception):
+    """Parts of the answer are of another block at this height; never leaves the adapters."""
+
+    def __init__(self, height: int) -> None:
+        self.height = height
+        super().__init__(height)
+
+
+def as_quantity(text: object, field: str) -> int:
+    """Return the number of a quantity: 0x and up to 64 hexadecimal digits."""
+    if type(text) is str and text[:2] == "0x" and 2 < len(text) <= _LONGEST_QUANTITY:
+        try:
+            if text.isalnum() and text.isascii():
+                return int(text, 16)
+        except ValueError:
+            pass
+    raise Misread(field, text, "a quantity (0x and hexadecimal digits)")
+
+
+def read_quantity(record: Mapping[str, Any], field: str) -> int:
+    """Return the number in a field of a record."""
+    return as_quantity(record.get(field), field)
+
+
+def read_optional(record: Mapping[str, Any], field: str) -> int:
+    """Return the number in a field that only some chains or hard forks have; 0 where it is not there."""
+    text = record.get(field)
+    return 0 if text is None else as_quantity(text, field)
+
+
+def read_hash(record: Mapping[str, Any], field: str) -> bytes:
+    """Return the 32 bytes of a hash."""
+    return as_hash(record.get(field), field)
+
+
+def as_hash(text: object, field: str) -> bytes:
+    """Return the 32 bytes of a hash."""
+    if type(text) is str and len(text) == 66 and text[:2] == "0x":
+        try:
+            found = bytes.fromhex(text[2:])
+        except ValueError:
+            found = b""
+        if len(found) == 32:
+            return found
+    raise Misread(field, text, "a hash of 32 bytes")
+
+
+def read_address(record: Mapping[str, Any], field: str) -> str:
+    """Return an address in canonical form: 0x and 40 small hexadecimal digits."""
+    return as_address(record.get(field), field)
+
+
+def as_address(text: object, field: str) -> str:
+    """Return an address in canonical form: 0x and 40 small hexadecimal digits."""
+    if type(text) is str and len(text) == 42:
+        lower = text.lower()
+        if _ADDRESS.fullmatch(lower):
+            return lower
+    raise Misread(field, text, "an address of 20 bytes")
+
+
+def as_record(value: object, field: str) -> dict[str, Any]:
+    """Return a value that must be an object."""
+    if isinstance(value, dict):
+        return value
+    raise Misread(field, value, "an object")
+
+
+def as_list(value: object, field: str) -> list[Any]:
+    """Return a value that must be a list."""
+    if isinstance(value, list):
+        return value
+    raise Misread(field, value, "a list")
+
+
+def read_height(record: Mapping[str, Any], field: str) -> int:
+    """Return a block's height; larger ones than any chain will have are refused."""
+    height = as_quantity(record.get(field), field)
+    if height >= MAX_HEIGHT:
+        raise Misread(field, record.get(field), "a block's height")
+    return height
+
+
+def read_seconds(record: Mapping[str, Any], field: str) -> int:
+    """Return a time in seconds since 1970, up to the year 9999."""
+    seconds = as_quantity(record.get(field), field)
+    if seconds > MAX_TIME:
+        raise Misread(field, record.get(field), "a time in seconds, before the year 10000")
+    return seconds
