@@ -8,7 +8,7 @@ Sources: the RPC documentation of Bitcoin Core, BIP-34, BIP-141, BIP-144.
 """
 
 import re
-from binascii import unhexlify
+from binascii import hexlify, unhexlify
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from chains.bitcoin_faults import Fault, exact_sat, find_fault
-from chains.bitcoin_scripts import script_holders
+from chains.bitcoin_scripts import fixed_texts, hex_bytes, script_holders
 from chains.errors import BadAnswer
 from chains.ledger import (
     AMOUNT,
@@ -38,11 +38,12 @@ from chains.registry import Chain
 from chains.rpc import brief
 
 Integers = NDArray[np.int64]
+Hashes = NDArray[np.uint8]  # a matrix of 32 columns, in the order of display
 Block = Mapping[str, Any]
 
 _AMOUNT = re.compile(rb'("value"\s*:\s*)(-?[0-9][0-9.eE+-]*)')
 _WRONG = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, pa.ArrowException)
-_COINBASE_OUTPOINT = "00" * 32 + "ff" * 4
+_NO_OUTPUT = "00" * 32 + "ff" * 4
 _PLAIN_PATTERN = r"^[0-9]{1,10}\.[0-9]{8}$"
 
 
@@ -52,7 +53,9 @@ def read_exact(data: bytes) -> Any:
     Raises ValueError for what is no JSON. Inside a string of the answer nothing can match: its quotation
     marks are escaped, and a quotation mark before a letter is no JSON outside of one.
     """
-    return orjson.loads(_AMOUNT.sub(rb'\1"\2"', data))
+    pieces = _AMOUNT.split(data)  # between every two pieces, what stands before the digits, and the digits
+    pieces[2::3] = [b'"%b"' % digits for digits in pieces[2::3]]
+    return orjson.loads(b"".join(pieces))
 
 
 def decode_block(
@@ -81,13 +84,13 @@ def decode_blocks(
         return _Reading(blocks, chain, asset, list(heights), list(hashes)).batch()
     except Fault as fault:
         raise BadAnswer(url, method="getblock", why=str(fault)) from None
-    except _WRONG:
+    except _WRONG as error:
         for height, block in zip(heights, blocks, strict=True):
             found = find_fault(block, height)
             if found is not None:
                 raise BadAnswer(url, method="getblock", why=str(found)) from None
         why = f"blocks {heights[0]} to {heights[-1]} are not as Bitcoin Core writes them"
-        raise BadAnswer(url, method="getblock", why=why) from None
+        raise BadAnswer(url, method="getblock", why=why) from error
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ class _Side:
 
     counts: Integers  # of each transaction
     value_sat: Integers
-    scripts: list[str]  # of the output that is paid or spent, in lower-case hexadecimal
+    scripts: pa.Array  # of the output that is paid or spent, in lower-case hexadecimal
 
     def sums(self) -> tuple[Integers, Integers]:
         """Satoshi of each transaction in two parts of 32 bits: each stays exact inside a double."""
@@ -112,7 +115,7 @@ class _Spent(_Side):
     """All inputs that spend an output: beside its value and script, which one it is."""
 
     inputs: list[Any]
-    hashes: bytes  # 32 of each, in the order of display
+    hashes: Hashes
     index: Integers
 
 
@@ -140,42 +143,40 @@ class _Reading:
         said = block.get("nTx", size)
         if type(said) is not int or said != size or not size:
             raise Fault(self.heights[place], f"it holds {size} transactions, and says nTx is {brief(said)}")
-        if len(set(txids)) != size:
+        leaves = [txid.tobytes() for txid in txids[:, ::-1]]
+        if len(set(leaves)) != size:
             raise Fault(self.heights[place], "a transaction stands in it twice")
-        if merkle_root(txids) != unhexlify(block["merkleroot"])[::-1]:
+        if merkle_root(leaves) != unhexlify(block["merkleroot"])[::-1]:
             raise Fault(self.heights[place], "its transactions do not have the merkle root of its header")
 
     def batch(self) -> LegBatch:
         """Spread out, check and join everything."""
-        vins = [tx["vin"] for tx in self.txs]
-        vouts = [tx["vout"] for tx in self.txs]
+        vins, vouts = [tx["vin"] for tx in self.txs], [tx["vout"] for tx in self.txs]
         _must_be(vins, list)
         _must_be(vouts, list)
-        coinbases = self.starts.tolist()
-        rewards = np.zeros(len(self.txs), np.bool_)
-        rewards[coinbases] = True
-        spends = [vin for i, ins in enumerate(vins) if not rewards[i] for vin in ins]
-        pays = [vout for outs in vouts for vout in outs]
         in_counts = np.array([len(ins) for ins in vins], np.int64)
         out_counts = np.array([len(outs) for outs in vouts], np.int64)
-        if (in_counts[rewards] != 1).any() or (in_counts < 1).any() or (out_counts < 1).any():
+        if (in_counts[self.starts] != 1).any() or (in_counts < 1).any() or (out_counts < 1).any():
             raise ValueError
-        roots = [vins[i][0] for i in coinbases]
+        roots = [vins[i][0] for i in self.starts]
+        in_counts[self.starts] = 0
+        spends = [vin for vin, count in zip(vins, in_counts, strict=True) if count for vin in vin]
+        pays = [vout for outs in vouts for vout in outs]
         prevouts = [vin["prevout"] for vin in spends]
         spent = _Spent(
-            counts=np.where(rewards, 0, in_counts),
+            counts=in_counts,
             value_sat=_amounts([prevout["value"] for prevout in prevouts]),
             scripts=_scripts([prevout["scriptPubKey"]["hex"] for prevout in prevouts]),
             inputs=spends,
-            hashes=b"".join(_hashes([vin["txid"] for vin in spends])),
-            index=_integers([vin["vout"] for vin in spends], 2**31 - 1),
+            hashes=_hashes([vin["txid"] for vin in spends]),
+            index=_integers([vin["vout"] for vin in spends], 0, 2**31 - 1),
         )
         paid = _Side(
             counts=out_counts,
             value_sat=_amounts([vout["value"] for vout in pays]),
             scripts=_scripts([vout["scriptPubKey"]["hex"] for vout in pays]),
         )
-        if _integers([vout["n"] for vout in pays], 2**31 - 1).tolist() != _places(out_counts).tolist():
+        if (_integers([vout["n"] for vout in pays], 0, 2**31 - 1) != _places(out_counts)).any():
             raise ValueError
         self._check_hashes(roots, spent, paid)
         self._check_sums(spent, paid)
@@ -191,39 +192,45 @@ class _Reading:
 
     def _check_hashes(self, roots: list[Any], spent: _Spent, paid: _Side) -> None:
         """Write each transaction as the chain does, witnesses aside, and compare its hash (BIP-144)."""
-        outpoints = _turned(spent.hashes)
-        places = _words(spent.index.tolist())
-        ends = _words([vin["sequence"] for vin in spent.inputs])
-        inputs = [
-            f"{outpoints[i * 64 : i * 64 + 64]}{places[i * 8 : i * 8 + 8]}"
-            f"{_size(len(script) // 2)}{script}{ends[i * 8 : i * 8 + 8]}"
-            for i, script in enumerate(_scripts([vin["scriptSig"]["hex"] for vin in spent.inputs]))
+        signed = _scripts([vin["scriptSig"]["hex"] for vin in spent.inputs])
+        spending = pc.binary_join_element_wise(
+            _digits(spent.hashes[:, ::-1]),
+            _words(spent.index.tolist()),
+            *_sized(signed),
+            _words([vin["sequence"] for vin in spent.inputs]),
+            "",
+        )
+        making = pc.binary_join_element_wise(
+            pa.repeat(_NO_OUTPUT, len(roots)),
+            *_sized(_scripts([vin["coinbase"] for vin in roots])),
+            _words([vin["sequence"] for vin in roots]),
+            "",
+        )
+        counts = np.maximum(spent.counts, 1)
+        order = np.zeros(int(counts.sum()), np.int64)
+        first = np.cumsum(counts) - counts
+        order[first[self.starts]] = 1  # the coinbases, which stand behind all other inputs
+        order = np.where(order, len(spending) + np.cumsum(order) - 1, np.cumsum(1 - order) - 1)
+        values = _digits(paid.value_sat.astype("<i8").view(np.uint8).reshape(-1, 8))
+        paying = pc.binary_join_element_wise(values, *_sized(paid.scripts), "")
+        written = pc.binary_join_element_wise(
+            _words([tx["version"] for tx in self.txs]),
+            _sizes(counts),
+            _grouped(pa.concat_arrays([spending, making]).take(pa.array(order)), counts),
+            _sizes(paid.counts),
+            _grouped(paying, paid.counts),
+            _words([tx["locktime"] for tx in self.txs]),
+            "",
+        )
+        raw = memoryview(hex_bytes(written).tobytes())
+        ends = np.cumsum(np.asarray(pc.binary_length(written)) // 2).tolist()
+        digests = [
+            sha256(sha256(raw[start:end]).digest()).digest()
+            for start, end in zip([0, *ends], ends, strict=False)
         ]
-        root_ends = _words([vin["sequence"] for vin in roots])
-        root_inputs = [
-            f"{_COINBASE_OUTPOINT}{_size(len(script) // 2)}{script}{root_ends[i * 8 : i * 8 + 8]}"
-            for i, script in enumerate(_scripts([vin["coinbase"] for vin in roots]))
-        ]
-        values = paid.value_sat.astype("<i8").tobytes().hex()
-        outputs = [
-            f"{values[i * 16 : i * 16 + 16]}{_size(len(script) // 2)}{script}"
-            for i, script in enumerate(paid.scripts)
-        ]
-        versions = _words([tx["version"] for tx in self.txs])
-        locks = _words([tx["locktime"] for tx in self.txs])
-        first_in = first_out = block = 0
-        for i, (ins, outs) in enumerate(zip(spent.counts.tolist(), paid.counts.tolist(), strict=True)):
-            if ins:
-                written = "".join(inputs[first_in : first_in + ins])
-            else:
-                written = root_inputs[block]
-                block += 1
-            raw = unhexlify(
-                f"{versions[i * 8 : i * 8 + 8]}{_size(ins or 1)}{written}{_size(outs)}"
-                f"{''.join(outputs[first_out : first_out + outs])}{locks[i * 8 : i * 8 + 8]}"
-            )
-            first_in, first_out = first_in + ins, first_out + outs
-            if sha256(sha256(raw).digest()).digest()[::-1] != self.txids[i] and not self._is_foreign(i):
+        found = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)[:, ::-1]
+        for i in np.flatnonzero((found != self.txids).any(axis=1)).tolist():
+            if not self._is_foreign(i):
                 raise self._fault(i, "its inputs and outputs do not have its hash")
 
     def _is_foreign(self, number: int) -> bool:
@@ -234,7 +241,9 @@ class _Reading:
     def _fault(self, number: int, why: str) -> Fault:
         place = int(np.searchsorted(self.starts, number, side="right")) - 1
         position = number - int(self.starts[place])
-        return Fault(self.heights[place], f"transaction {position} ({self.txids[number].hex()}): {why}")
+        return Fault(
+            self.heights[place], f"transaction {position} ({self.txids[number].tobytes().hex()}): {why}"
+        )
 
     def _join(self, spent: _Spent, paid: _Side) -> LegBatch:
         count = len(self.txs)
@@ -253,7 +262,7 @@ class _Reading:
                 "kind": kinds.take(pa.array((spent.counts == 0).astype(np.int8))),
                 "part": np.zeros(count, np.int32),
                 "time": times.take(block),
-                "hash": pa.array(self.txids, pa.binary()),
+                "hash": _stored(self.txids),
                 "asset": pa.repeat(self.asset.reference, count),
                 "block_hash": hashes.take(block),
                 "lossy": np.zeros(count, np.bool_),
@@ -262,25 +271,26 @@ class _Reading:
         )
         parents = pa.array([header[0] for header in self.headers], pa.binary())
         blocks = pa.table([heights, hashes, parents, times], schema=BLOCK_SCHEMA)
-        legs = _leg_table(spent, paid, script_holders(spent.scripts + paid.scripts, self.chain))
+        legs = _leg_table(
+            spent, paid, script_holders(pa.concat_arrays([spent.scripts, paid.scripts]), self.chain)
+        )
         return LegBatch(transfers, legs, REJECT_SCHEMA.empty_table(), (self.asset,), blocks)
 
 
-def _leg_table(spent: _Spent, paid: _Side, accounts: list[str]) -> pa.Table:
+def _leg_table(spent: _Spent, paid: _Side, accounts: pa.Array) -> pa.Table:
     """Payers and payees of all transactions, transaction after transaction."""
     payers, payees = len(spent.scripts), len(paid.scripts)
     transfer = np.concatenate([np.repeat(np.arange(len(s.counts)), s.counts) for s in (spent, paid)])
     sides = [pa.repeat(Side.PAYER.value, payers), pa.repeat(Side.PAYEE.value, payees)]
-    spent_hash = pa.Array.from_buffers(pa.binary(32), payers, [None, pa.py_buffer(spent.hashes)])
     spent_index = pa.array(spent.index.astype(np.int32))
     legs = pa.table(
         {
             "transfer": transfer,
             "side": pa.concat_arrays(sides),
             "index": np.concatenate([_places(spent.counts), _places(paid.counts)]).astype(np.int32),
-            "account": pa.array(accounts, pa.string()),
+            "account": accounts,
             "amount": pa.array(np.concatenate([spent.value_sat, paid.value_sat])).cast(AMOUNT),
-            "spent_hash": pa.concat_arrays([spent_hash.cast(pa.binary()), pa.nulls(payees, pa.binary())]),
+            "spent_hash": pa.concat_arrays([_stored(spent.hashes), pa.nulls(payees, pa.binary())]),
             "spent_index": pa.concat_arrays([spent_index, pa.nulls(payees, pa.int32())]),
         },
         schema=LEG_SCHEMA,
@@ -289,8 +299,8 @@ def _leg_table(spent: _Spent, paid: _Side, accounts: list[str]) -> pa.Table:
 
 
 def merkle_root(txids: Sequence[bytes]) -> bytes:
-    """Root of the tree over transaction hashes in the order of display; itself in the order of hashing."""
-    level = [txid[::-1] for txid in txids]
+    """Root of the tree over transaction hashes; all in the order of hashing, not of display."""
+    level = list(txids)
     while len(level) > 1:
         if len(level) % 2:
             level.append(level[-1])
@@ -312,13 +322,13 @@ def _check_header(block: Block, height: int, block_hash: bytes, chain: Chain) ->
     _must_be([block["height"], block["time"], block["nonce"], block["version"]], int)
     if block["height"] != height:
         raise Fault(height, f"the node says that its height is {brief(block['height'])}")
-    parent = _hashes([block["previousblockhash"]])[0] if height else bytes(32)
+    parent = _hash(block["previousblockhash"]) if height else bytes(32)
     bits = unhexlify(block["bits"])
     header = b"".join(
         (
             (block["version"] & 0xFFFFFFFF).to_bytes(4, "little"),
             parent[::-1],
-            _hashes([block["merkleroot"]])[0][::-1],
+            _hash(block["merkleroot"])[::-1],
             block["time"].to_bytes(4, "little"),
             bits[::-1],
             block["nonce"].to_bytes(4, "little"),
@@ -327,7 +337,7 @@ def _check_header(block: Block, height: int, block_hash: bytes, chain: Chain) ->
     found = sha256(sha256(header).digest()).digest()[::-1]
     if found != block_hash or len(bits) != 4:
         raise Fault(height, f"its header has the hash {found.hex()}, and {block_hash.hex()} was asked for")
-    if _hashes([block["hash"]])[0] != block_hash:
+    if _hash(block["hash"]) != block_hash:
         raise Fault(height, f"it calls itself {block['hash']}, and {block_hash.hex()} was asked for")
     if chain.name in _WORK_IS_THE_HASH and int.from_bytes(found, "big") > _target(bits):
         raise Fault(height, "its hash is above its own target: there is no work in it")
@@ -347,47 +357,82 @@ def _must_be(values: list[Any], kind: type) -> None:
         raise TypeError
 
 
-def _hashes(texts: list[Any]) -> list[bytes]:
-    _must_be(texts, str)
-    if not set(map(len, texts)) <= {64}:
+def _hash(text: Any) -> bytes:
+    return _hashes([text]).tobytes()
+
+
+def _hashes(values: list[Any]) -> Hashes:
+    texts = _texts(values)
+    if not pc.all(pc.equal(pc.binary_length(texts), 64), min_count=0).as_py():
         raise ValueError
-    data = unhexlify("".join(texts))
-    return [data[i : i + 32] for i in range(0, len(data), 32)]
+    return hex_bytes(texts).reshape(-1, 32)
 
 
-def _scripts(texts: list[Any]) -> list[str]:
-    _must_be(texts, str)
-    joined = "".join(texts)
-    if any(length % 2 for length in set(map(len, texts))) or not joined.isascii():
-        raise ValueError
-    unhexlify(joined)
-    return texts if joined == joined.lower() else [text.lower() for text in texts]
+def _scripts(values: list[Any]) -> pa.Array:
+    texts = pc.utf8_lower(_texts(values))
+    hex_bytes(texts)
+    return texts
 
 
-def _integers(values: list[Any], largest: int) -> Integers:
+def _texts(values: list[Any]) -> pa.Array:
+    texts = pa.array(values, pa.string())
+    if texts.null_count:
+        raise TypeError
+    return texts
+
+
+def _integers(values: list[Any], least: int, largest: int) -> Integers:
     _must_be(values, int)
-    if values and (min(values) < 0 or max(values) > largest):
+    if values and (min(values) < least or max(values) > largest):
         raise ValueError
     return np.array(values, np.int64)
 
 
-def _words(values: list[Any]) -> str:
+def _words(values: list[Any]) -> pa.Array:
     """Numbers of 32 bits, some of which nodes write with a sign and some without, as hexadecimal words."""
-    _must_be(values, int)
-    if values and (min(values) < -(2**31) or max(values) >= 2**32):
-        raise ValueError
-    return (np.array(values, np.int64) & 0xFFFFFFFF).astype("<u4").tobytes().hex()
+    words = (_integers(values, -(2**31), 2**32 - 1) & 0xFFFFFFFF).astype("<u4")
+    return _digits(words.view(np.uint8).reshape(-1, 4))
 
 
-def _turned(hashes: bytes) -> str:
-    """Hashes in the order of display as the hexadecimal digits that stand on the chain."""
-    return np.frombuffer(hashes, np.uint8).reshape(-1, 32)[:, ::-1].tobytes().hex()
+def _digits(rows: NDArray[np.uint8]) -> pa.Array:
+    """Hexadecimal text of each row of bytes."""
+    digits = np.frombuffer(hexlify(rows.tobytes()), np.uint8)
+    return fixed_texts(digits.reshape(len(rows), 2 * rows.shape[1]))
+
+
+def _stored(hashes: Hashes) -> pa.Array:
+    data = pa.py_buffer(np.ascontiguousarray(hashes))
+    return pa.Array.from_buffers(pa.binary(32), len(hashes), [None, data]).cast(pa.binary())
+
+
+def _sized(scripts: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Scripts with the number of bytes before each, both as hexadecimal text."""
+    return _sizes(np.asarray(pc.binary_length(scripts)) // 2), scripts
+
+
+def _sizes(counts: NDArray[Any]) -> pa.Array:
+    """Counts as the chain writes them, as hexadecimal text."""
+    distinct, places = np.unique(counts, return_inverse=True)
+    return pa.array([_size(count) for count in distinct.tolist()], pa.string()).take(pa.array(places))
+
+
+def _size(count: int) -> str:
+    if count < 253:
+        return f"{count:02x}"
+    width, mark = (2, "fd") if count < 2**16 else (4, "fe") if count < 2**32 else (8, "ff")
+    return mark + count.to_bytes(width, "little").hex()
+
+
+def _grouped(texts: pa.Array, counts: Integers) -> pa.Array:
+    """The texts of each group joined to one, for groups of these sizes."""
+    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
+    return pc.binary_join(pa.ListArray.from_arrays(offsets, texts), "")
 
 
 def _amounts(values: list[Any]) -> Integers:
     """Whole satoshi of amounts given as digits; one that is no amount raises ValueError."""
     texts = pa.array(values if set(map(type, values)) <= {str} else [""], pa.string())
-    if pc.all(pc.match_substring_regex(texts, _PLAIN_PATTERN)).as_py():
+    if pc.all(pc.match_substring_regex(texts, _PLAIN_PATTERN), min_count=0).as_py():
         return np.asarray(pc.replace_substring(texts, ".", "").cast(pa.int64()))
     return np.array([exact_sat(value) for value in values], np.int64)
 
@@ -396,14 +441,3 @@ def _places(counts: Integers) -> Integers:
     """Number of each element within its group, for groups of these sizes."""
     ends = np.cumsum(counts)
     return np.arange(int(counts.sum())) - np.repeat(ends - counts, counts)
-
-
-_SIZES = [f"{size:02x}" for size in range(253)]
-
-
-def _size(number: int) -> str:
-    """A count as the chain writes it, in one, three, five or nine bytes."""
-    if number < 253:
-        return _SIZES[number]
-    width, mark = (2, "fd") if number < 2**16 else (4, "fe") if number < 2**32 else (8, "ff")
-    return mark + number.to_bytes(width, "little").hex()

@@ -8,11 +8,13 @@ Sources: BIP-13, BIP-16, BIP-141, BIP-173, BIP-350, BIP-433 (P2A), the CashAddr 
 
 import re
 from binascii import unhexlify
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from hashlib import sha256
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from chains.address import script_account
@@ -34,7 +36,6 @@ Matrix = NDArray[np.uint8]
 _KEY_HASH = re.compile("76a914([0-9a-f]{40})88ac")
 _SCRIPT_HASH = re.compile("a914([0-9a-f]{40})87")
 _WITNESS = re.compile("(00|5[1-9a-f]|60)([0-9a-f]{2})((?:[0-9a-f]{2}){2,40})")
-_MANY = 16  # from how many scripts of a form on the arithmetic over whole matrices is worth its start
 
 
 def script_holder(script: bytes, chain: Chain) -> str:
@@ -51,50 +52,71 @@ def script_holder(script: bytes, chain: Chain) -> str:
     return script_account(script_hex)
 
 
-def script_holders(scripts: Sequence[str], chain: Chain) -> list[str]:
+def script_holders(scripts: pa.Array, chain: Chain) -> pa.Array:
     """Return the account of each script in lower-case hexadecimal: the same as `script_holder` gives.
 
     The forms that make up nearly all of a chain are worked out over whole matrices, tens of thousands
-    at a time, each script once.
-    Raises ValueError where one is not hexadecimal.
+    at a time, each script once. Raises ValueError where one is not hexadecimal.
     """
-    accounts: dict[str, str] = dict.fromkeys(scripts, "")
-    groups: dict[tuple[int, str], list[str]] = {}
-    for script in accounts:
-        size = len(script)
-        if size in _FORMS:
-            groups.setdefault((size, script[: _FORMS[size]]), []).append(script)
-        else:
-            groups.setdefault((0, ""), []).append(script)
-    for (size, head), group in groups.items():
-        found = _encode_group(size, head, group, chain) if len(group) >= _MANY else None
-        if found is None:
-            found = [script_holder(unhexlify(script), chain) for script in group]
-        accounts.update(zip(group, found, strict=True))
-    return [accounts[script] for script in scripts]
+    coded = scripts.dictionary_encode()
+    distinct = coded.dictionary
+    lengths = np.asarray(pc.binary_length(distinct))
+    open_still = np.ones(len(distinct), np.bool_)
+    places: list[NDArray[np.int64]] = []
+    found: list[pa.Array] = []
+    for head, size, tail, encode in _usual_forms(chain):
+        chosen = (lengths == 2 * size + len(head) + len(tail)) & open_still
+        if chosen.any():
+            chosen &= np.asarray(pc.starts_with(distinct, head)) & np.asarray(pc.ends_with(distinct, tail))
+        if chosen.any():
+            open_still &= ~chosen
+            start = len(head) // 2
+            rows = hex_bytes(distinct.filter(pa.array(chosen))).reshape(int(chosen.sum()), -1)
+            places.append(np.flatnonzero(chosen))
+            found.append(encode(rows[:, start : start + size]))
+    rest = distinct.filter(pa.array(open_still)).to_pylist()
+    places.append(np.flatnonzero(open_still))
+    found.append(pa.array([script_holder(unhexlify(script), chain) for script in rest], pa.string()))
+    order = np.argsort(np.concatenate(places))
+    return pa.concat_arrays(found).take(pa.array(order)).take(coded.indices)
 
 
-_FORMS = {44: 4, 46: 4, 50: 6, 68: 4}
-"""Digits of the scripts with an address of a usual form, and how many of them name the form."""
+def hex_bytes(texts: pa.Array) -> Matrix:
+    """Bytes of all texts of hexadecimal digits, one after the other; ValueError where one is none."""
+    if len(texts) == 0:
+        return np.zeros(0, np.uint8)
+    offsets = np.frombuffer(texts.buffers()[1], np.int32, len(texts) + 1, texts.offset * 4)
+    if (np.diff(offsets) % 2).any():
+        raise ValueError("a text has half a byte")
+    digits = texts.buffers()[2]
+    held = memoryview(digits)[int(offsets[0]) : int(offsets[-1])] if digits is not None else b""
+    return np.frombuffer(unhexlify(held), np.uint8)
 
 
-def _encode_group(size: int, head: str, scripts: list[str], chain: Chain) -> list[str] | None:
-    """Addresses of scripts that have a length and a head in common; None where it is not a usual form."""
-    if (size, head) in ((44, "0014"), (68, "0020"), (68, "5120")) and chain.hrp:
-        data = unhexlify("".join(scripts))
-        programs = np.frombuffer(data, np.uint8).reshape(len(scripts), -1)[:, 2:]
-        return segwit_addresses(chain.hrp, 1 if head == "5120" else 0, programs)
-    versions, tail = {
-        (50, "76a914"): (chain.key_versions, "88ac"),
-        (46, "a914"): (chain.script_versions, "87"),
-    }.get((size, head), ((), ""))
-    if not versions or len(versions[0]) != 1 or chain.cash_prefix:
-        return None
-    if not all(script.endswith(tail) for script in scripts):
-        return None
-    rows = np.frombuffer(unhexlify("".join(scripts)), np.uint8).reshape(len(scripts), -1)
-    start = len(head) // 2
-    return base58_addresses(versions[0][0], rows[:, start : start + 20])
+def fixed_texts(characters: Matrix) -> pa.Array:
+    """Texts of one length, from a matrix with one character a byte and one text a row."""
+    rows, width = characters.shape
+    ends = np.arange(rows + 1, dtype=np.int32) * np.int32(width)
+    data = np.ascontiguousarray(characters)
+    return pa.Array.from_buffers(pa.string(), rows, [None, pa.py_buffer(ends), pa.py_buffer(data)])
+
+
+def _usual_forms(chain: Chain) -> list[tuple[str, int, str, Callable[[Matrix], pa.Array]]]:
+    """Head, bytes in the middle and tail of scripts with an address, and what makes the addresses."""
+    forms: list[tuple[str, int, str, Callable[[Matrix], pa.Array]]] = []
+    if chain.hrp:
+        forms = [
+            ("0014", 20, "", partial(segwit_addresses, chain.hrp, 0)),
+            ("0020", 32, "", partial(segwit_addresses, chain.hrp, 0)),
+            ("5120", 32, "", partial(segwit_addresses, chain.hrp, 1)),
+        ]
+    for versions, head, tail in (
+        (chain.key_versions, "76a914", "88ac"),
+        (chain.script_versions, "a914", "87"),
+    ):
+        if versions and len(versions[0]) == 1 and not chain.cash_prefix:
+            forms.append((head, 20, tail, partial(base58_addresses, versions[0][0])))
+    return forms
 
 
 def _hash_address(chain: Chain, kind: int, digest: bytes) -> str:
@@ -103,7 +125,7 @@ def _hash_address(chain: Chain, kind: int, digest: bytes) -> str:
     return encode_base58check((chain.script_versions if kind else chain.key_versions)[0] + digest)
 
 
-def segwit_addresses(hrp: str, version: int, programs: Matrix) -> list[str]:
+def segwit_addresses(hrp: str, version: int, programs: Matrix) -> pa.Array:
     """SegWit addresses of witness programs, one a row of 20 or 32 bytes (BIP-173, BIP-350).
 
     The checksum is linear over bits: that of a program is the XOR of one table entry for each of its bytes.
@@ -119,11 +141,10 @@ def segwit_addresses(hrp: str, version: int, programs: Matrix) -> list[str]:
     weights = np.array([16, 8, 4, 2, 1], np.uint8)
     values = bits.reshape(count, groups, 5) @ weights
     ends = checks[:, None] >> np.arange(25, -1, -5, dtype=np.uint32) & np.uint32(31)
-    digits = np.frombuffer(BECH32.encode(), np.uint8)
-    text = digits[np.concatenate([values, ends.astype(np.uint8)], axis=1)].tobytes().decode()
-    width = groups + 6
-    head = f"{hrp}1{BECH32[version]}"
-    return [head + text[i : i + width] for i in range(0, count * width, width)]
+    letters = np.frombuffer(BECH32.encode(), np.uint8)
+    head = np.frombuffer(f"{hrp}1{BECH32[version]}".encode(), np.uint8)
+    columns = [np.tile(head, (count, 1)), letters[values], letters[ends]]
+    return fixed_texts(np.concatenate(columns, axis=1))
 
 
 @cache
@@ -149,7 +170,7 @@ def _checksum(hrp: str, version: int, program: bytes) -> int:
     return number
 
 
-def base58_addresses(version: int, digests: Matrix) -> list[str]:
+def base58_addresses(version: int, digests: Matrix) -> pa.Array:
     """Base58Check addresses of hashes, one a row of 20 bytes, under a version of one byte (BIP-13).
 
     The 25 bytes are one number of seven 32-bit limbs; five digits come off at a time (58**5 < 2**30), so
@@ -175,8 +196,10 @@ def base58_addresses(version: int, digests: Matrix) -> list[str]:
             rest, digits[:, place] = np.divmod(rest, base)
     zeros = _leading_zeros(number[:, 3:])  # a zero byte at the start is one digit, however small the number
     starts = _leading_zeros(digits) - zeros
-    text = np.frombuffer(BASE58.encode(), np.uint8)[digits].tobytes().decode()
-    return [text[i * 35 + start : i * 35 + 35] for i, start in enumerate(starts.tolist())]
+    letters = np.frombuffer(BASE58.encode(), np.uint8)[digits]
+    text = letters[np.arange(35) >= starts[:, None]]
+    ends = np.concatenate([[0], np.cumsum(35 - starts)]).astype(np.int32)
+    return pa.Array.from_buffers(pa.string(), count, [None, pa.py_buffer(ends), pa.py_buffer(text)])
 
 
 def _leading_zeros(rows: Matrix) -> NDArray[np.int64]:
