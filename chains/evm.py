@@ -6,14 +6,15 @@ tag is taken to be final 64 blocks below its head.
 """
 
 from collections.abc import Collection, Mapping
-from threading import Lock
+from functools import partial
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
-from chains.assets import find_asset, is_token, native_asset, token_reference
+from chains.assets import native_asset, token_reference
 from chains.errors import InputError, RpcError, WrongChain
-from chains.evm_blocks import BlockAnswers, BlockHead, Questions, decode_block, read_head
-from chains.evm_hex import Misread, as_address, as_list, as_quantity, as_record, read_hash
+from chains.evm_blocks import BlockAnswers, BlockHead, decode_block, read_head
+from chains.evm_events import Questions
+from chains.evm_hex import Misread, as_address, as_list, as_record, read_hash
 from chains.evm_legs import LegColumns
 from chains.evm_read import (
     BLOCK,
@@ -31,20 +32,16 @@ from chains.evm_read import (
     transaction_hashes,
 )
 from chains.evm_rewards import ethereum_rewards
-from chains.forms import canonical_address
-from chains.ledger import Asset, LegBatch
+from chains.evm_state import UNLISTED_COIN, TokenNames, ask_balance, ask_owner, has_code
+from chains.ledger import LegBatch
 from chains.nodes import Head, NodeFacts
 from chains.registry import Chain
 from chains.rpc import Call, RpcClient, RpcLimits
-from chains.tokens import OWNER_CALL, find_profiles
+from chains.tokens import find_profiles
 from chains.traces import Frame, Movement, split_call_trees, split_traces
 
 INTERNAL = ("auto", "trace_block", "callTracer", "none")
-UNLISTED_COIN = Asset("slip44:60", "ETH", 18, listed=True)
-"""The coin of an EVM chain that the registry does not know: 60 is the number that such chains share."""
-
 _FINAL_DEPTH = 64
-_MOST_NAMES = 100_000  # tokens whose names are kept in memory
 _ETHEREUM = "eip155:1"
 _UNREAD_OF = {
     "eip155:1": "the move of the DAO's ether in block 1,920,000",
@@ -79,10 +76,8 @@ class EvmNode:
         self._chain = chain
         self._native = native_asset(chain) or UNLISTED_COIN
         self._profiles = find_profiles(chain, profiles)
-        self._listed = {token_reference(chain, canonical_address(word, chain)) for word in listed}
-        self._assets: dict[str, Asset] = {}
-        self._lock = Lock()
         self._client = RpcClient(url, limits=limits, decode=decode_json)
+        self._names = TokenNames(self._client, chain, listed)
         try:
             self._facts = self._open(internal)
         except BaseException:
@@ -131,7 +126,7 @@ class EvmNode:
                 frames, rewards = self._read_traces(block, head, traced)
             with reading(client, head.height, head, f"{BLOCK} and {RECEIPTS}"):
                 self._decode(BlockAnswers(block, found, frames, rewards), head, columns)
-        return columns.finish(self._find_assets(columns.references))
+        return columns.finish(self._names.find(columns.references))
 
     def close(self) -> None:
         """Let go of the connection; closing twice is harmless."""
@@ -198,7 +193,8 @@ class EvmNode:
         return ethereum_rewards(head.height, as_address(block.get("miner"), "miner"), uncles)
 
     def _decode(self, answers: BlockAnswers, head: BlockHead, columns: LegColumns) -> None:
-        questions = Questions(self._ask_owner, self._ask_code)
+        client = self._client
+        questions = Questions(partial(ask_owner, client), partial(has_code, client))
         mark = columns.mark()
         doubts = decode_block(answers, columns, profiles=self._profiles, questions=questions)
         if doubts:
@@ -213,75 +209,13 @@ class EvmNode:
         verdicts: dict[tuple[int, int], bool | None] = {}
         for payer in sorted({movement.payer for _, movement in doubts}):
             mine = {(position, m.part): m.amount for position, m in doubts if m.payer == payer}
-            before, after = (self._ask_balance(payer, at) for at in (height - 1, height))
+            before, after = (ask_balance(self._client, payer, at) for at in (height - 1, height))
             verdict: bool | None = None
             if before is not None and after is not None:
                 missing = before + columns.net(payer, height) - after
                 verdict = {0: False, sum(mine.values()): True}.get(missing)
             verdicts |= dict.fromkeys(mine, verdict)
         return verdicts
-
-    def _ask_balance(self, account: str, height: int) -> int | None:
-        try:
-            return as_quantity(self._client.call("eth_getBalance", account, hex(height)), "balance")
-        except RpcError:
-            return None
-
-    def _ask_code(self, account: str, height: int) -> bool | None:
-        """Whether an account has code at a height; a node without that state is asked for the newest."""
-        for at in (hex(height), "latest"):
-            try:
-                answer = self._client.call("eth_getCode", account, at)
-            except RpcError:
-                continue
-            return isinstance(answer, str) and len(answer) > 2
-        return None
-
-    def _ask_owner(self, contract: str, height: int) -> str | None:
-        try:
-            answer = self._client.call("eth_call", {"to": contract, "data": OWNER_CALL}, hex(height))
-            if not isinstance(answer, str) or len(answer) != 66 or answer[2:26] != "0" * 24:
-                return None
-            return as_address("0x" + answer[26:], "owner")
-        except (RpcError, Misread):
-            return None
-
-    def _find_assets(self, references: Collection[str]) -> list[Asset]:
-        """Return the assets of references; tokens met for the first time are asked for their names."""
-        from chains.evm_abi import ask_metadata
-
-        with self._lock:
-            known = {reference: self._assets.get(reference) for reference in sorted(references)}
-        known = {
-            reference: self._native if reference == self._native.reference else asset
-            for reference, asset in known.items()
-        }
-        missing = [reference for reference, asset in known.items() if asset is None]
-        asked = [
-            reference
-            for reference in missing
-            if is_token(reference) and not find_asset(self._chain, reference).listed
-        ]
-        said = dict(
-            zip(asked, ask_metadata(self._client, [r.partition(":")[2] for r in asked]), strict=True)
-            if asked
-            else ()
-        )
-        fresh = {}
-        for reference in missing:
-            symbol, decimals = said.get(reference, (None, None))
-            fresh[reference] = find_asset(
-                self._chain,
-                reference,
-                symbol=symbol,
-                decimals=decimals,
-                listed=reference in self._listed,
-            )
-        with self._lock:
-            if len(self._assets) + len(fresh) > _MOST_NAMES:
-                self._assets.clear()
-            self._assets.update(fresh)
-        return [asset or fresh[reference] for reference, asset in known.items()]
 
 
 def _check_traced(block: Mapping[str, Any], frames: list[list[Frame]]) -> None:

@@ -6,18 +6,17 @@ Sources: Ethereum's JSON-RPC specification, EIP-1559, EIP-4844, EIP-4895, EIP-65
 specification (deposits, fees).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from chains.evm_events import LogPlaces, Questions, add_logs
 from chains.evm_hex import (
     Misread,
     OtherBranch,
     as_address,
-    as_hash,
     as_list,
-    as_quantity,
     as_record,
     read_address,
     read_hash,
@@ -29,7 +28,6 @@ from chains.evm_hex import (
 from chains.evm_legs import LegColumns
 from chains.ledger import Kind
 from chains.rejections import shown
-from chains.tokens import OWNER, TokenEvent, decode_log
 from chains.traces import Frame, Movement, find_movements
 
 BLOB_TYPE = "0x3"
@@ -52,18 +50,6 @@ class BlockAnswers:
     receipts: Sequence[Any]
     frames: Sequence[Sequence[Frame]] | None = None
     rewards: Sequence[tuple[str, int]] = ()
-
-
-@dataclass(frozen=True)
-class Questions:
-    """What only the node's state can tell; asked seldom.
-
-    `owner` gives the owner of a contract at a height, `has_code` whether an account has code at a height.
-    Each is None where the node cannot tell.
-    """
-
-    owner: Callable[[str, int], str | None]
-    has_code: Callable[[str, int], bool | None]
 
 
 @dataclass(frozen=True)
@@ -167,8 +153,8 @@ def _decode_transaction(reading: _Reading, position: int, transaction: Mapping[s
             columns.add(Kind.NATIVE, 0, sender, _payee(transaction, receipt), value)
         if frames:
             _add_internal(reading, position, frames)
-        for log in logs:
-            _add_log(reading, as_record(log, "log"), txid)
+        places = LogPlaces(reading.head.height, reading.head.hash, txid, reading.next_log)
+        reading.next_log = add_logs(reading.columns, logs, places, reading.profiles, reading.questions)
     if not succeeded and logs:
         raise Misread("receipt.logs", f"{len(logs)} logs", "empty: the transaction failed")
     _add_fee(reading, transaction, receipt, sender)
@@ -268,42 +254,6 @@ def _add_internal(reading: _Reading, position: int, frames: Sequence[Frame]) -> 
         elif happened is None:
             detail = f"call {part} of transaction {position} may be a repetition in the node's trace"
             reading.columns.reject("unclear_trace", detail)
-
-
-def _add_log(reading: _Reading, log: Mapping[str, Any], txid: bytes) -> None:
-    index = as_quantity(log.get("logIndex"), "log.logIndex")
-    if index != reading.next_log:
-        raise Misread("log.logIndex", log["logIndex"], f"{hex(reading.next_log)}, the next of the block")
-    reading.next_log += 1
-    if log.get("removed"):
-        raise OtherBranch(reading.head.height)
-    if as_hash(log.get("transactionHash"), "log.transactionHash") != txid:
-        raise Misread("log.transactionHash", log["transactionHash"], f"0x{txid.hex()}")
-    if as_hash(log.get("blockHash"), "log.blockHash") != reading.head.hash:
-        raise OtherBranch(reading.head.height)
-    contract = as_address(log.get("address"), "log.address")
-    event = decode_log(log, reading.profiles.get(reading.columns.account(contract)))
-    if event is not None:
-        add_event(reading.columns, event, contract, index, reading.questions)
-
-
-def add_event(
-    columns: LegColumns, event: TokenEvent, contract: str, index: int, questions: Questions
-) -> None:
-    """Add what a log of a contract does, as a transfer or a freeze; `index` is the log's in its block."""
-    reference = columns.token(contract)
-    if event.effect != "move":
-        columns.freeze(index, reference, as_address(event.payer, "log.data"), frozen=event.effect == "freeze")
-        return
-    payer, payee = event.payer, event.payee
-    if OWNER in (payer, payee):
-        owner = questions.owner(contract, columns.height)
-        if owner is None:
-            detail = f"log {index} moves {event.amount} of {reference} of an owner that the node cannot tell"
-            columns.reject("unknown_owner", detail)
-            return
-        payer, payee = (owner if account == OWNER else account for account in (payer, payee))
-    columns.add(Kind.TOKEN, index, payer, payee, event.amount, reference)
 
 
 def _add_fee(
