@@ -19,11 +19,12 @@ from chains.ledger import LegBatch
 from chains.nodes import Head, NodeFacts
 from chains.registry import Chain
 from datasets.frozen import write_freezes, write_frozen_labels
-from datasets.overlap import KEYED, mark_known_hashes
+from datasets.once import count_once, shared_hashes
 from datasets.store import Ledger, chain_number, next_number, registered, transaction
 from datasets.writing import Source, Writing, write_custody, write_rejected, write_transfers
 
 LAYOUT = "node"
+HIGHEST = 2**62
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,8 @@ def commit_blocks(
     first, last = _check_row(batch.blocks, run)
     with transaction(ledger) as connection:
         number = chain_number(ledger, run.chain)
-        shared = _shared_hashes(connection, number, run.chain, first if fork is None else fork + 1)
+        gone = (first, last) if fork is None else (min(first, fork + 1), HIGHEST)
+        told = shared_hashes(connection, number, heights=gone)
         removed = 0 if fork is None else _remove_above(connection, number, fork)
         _check_links(connection, number, run, batch.blocks)
         replaced = _remove_heights(connection, number, first, last)
@@ -119,7 +121,8 @@ def commit_blocks(
         _settle(connection, number, head.final_height, again=fork is not None)
         _lengthen(connection, number, first, last)
         _write_head(connection, number, run.facts, head)
-        _count_once(connection, number, run.chain, writing.batch, shared)
+        told = pa.concat_tables([told, shared_hashes(connection, number, heights=(first, last))])
+        count_once(connection, number, told, utxo=run.chain.utxo)
         _write_run(writing, run)
         if batch.freezes.num_rows or fork is not None or replaced:
             write_frozen_labels(ledger, run.chain)
@@ -180,7 +183,7 @@ def _check_links(connection: duckdb.DuckDBPyConnection, chain: int, run: NodeRun
 
 
 def _remove_above(connection: duckdb.DuckDBPyConnection, chain: int, fork: int) -> int:
-    removed = _remove_heights(connection, chain, fork + 1, 2**62)
+    removed = _remove_heights(connection, chain, fork + 1, HIGHEST)
     connection.execute("DELETE FROM synced WHERE chain = $1 AND first_height > $2", [chain, fork])
     connection.execute(
         "UPDATE synced SET last_height = least(last_height, $2) WHERE chain = $1", [chain, fork]
@@ -326,49 +329,6 @@ def _write_run(writing: Writing, run: NodeRun) -> None:
     ).fetchall()
     if not updated:
         write_custody(writing, run.code_version)
-
-
-def _shared_hashes(
-    connection: duckdb.DuckDBPyConnection, number: int, chain: Chain, first: int
-) -> pa.Table | None:
-    """Return the hashes that loose transfers share with those from `first` on, on a UTXO chain."""
-    if not chain.utxo or not _has_loose(connection, number):
-        return None
-    return connection.sql(
-        f"""
-        SELECT DISTINCT hash FROM transfer
-        WHERE chain = $chain AND duplicate AND NOT {KEYED}
-          AND hash IN (SELECT hash FROM transfer WHERE chain = $chain AND height >= $first AND {KEYED})
-        """,  # noqa: S608  (KEYED is a constant)
-        params={"chain": number, "first": first},
-    ).to_arrow_table()
-
-
-def _count_once(
-    connection: duckdb.DuckDBPyConnection, number: int, chain: Chain, batch: int, shared: pa.Table | None
-) -> None:
-    """Let a loose transfer count again whose twin in a block is gone, and no longer one whose twin came."""
-    if not chain.utxo or not _has_loose(connection, number):
-        return
-    if shared is not None and shared.num_rows:
-        with registered(connection, shared_hash=shared):
-            connection.execute(
-                f"""
-                UPDATE transfer SET duplicate = FALSE FROM (
-                    SELECT min(transfer) AS transfer FROM transfer
-                    WHERE chain = $chain AND hash IN (SELECT hash FROM shared_hash)
-                    GROUP BY hash, kind, part HAVING NOT bool_or({KEYED})
-                ) AS earliest
-                WHERE transfer.transfer = earliest.transfer
-                """,  # noqa: S608  (KEYED is a constant)
-                {"chain": number},
-            )
-    mark_known_hashes(connection, number, batch)
-
-
-def _has_loose(connection: duckdb.DuckDBPyConnection, chain: int) -> bool:
-    query = "SELECT count(*) > 0 FROM batch WHERE chain = $1 AND loose"
-    return bool(connection.execute(query, [chain]).fetchall()[0][0])
 
 
 def _now() -> datetime:

@@ -20,7 +20,8 @@ from chains.errors import FileError
 from chains.files import PaymentMapping, read_layout
 from chains.ledger import LegBatch
 from datasets.custody import count_rows, hash_file, while_unchanged
-from datasets.overlap import find_known, mark_known_hashes, mark_repeats, write_blocks
+from datasets.once import count_once, shared_hashes
+from datasets.overlap import find_known, mark_repeats, write_blocks
 from datasets.store import Ledger, chain_number, next_number, transaction
 from datasets.writing import Source, Writing, join_batches, write_custody, write_rejected, write_transfers
 
@@ -111,8 +112,8 @@ def ingest_batches(
             _write_batch(run, batch)
         if run.loose:
             mark_repeats(connection, run.chain, run.batch)
-        if source.chain.utxo and (run.loose or _has_loose(connection, run.chain)):
-            mark_known_hashes(connection, run.chain, run.batch)
+        told = shared_hashes(connection, run.chain, batch=run.batch, loose=run.loose)
+        count_once(connection, run.chain, told, utxo=source.chain.utxo)
         write_custody(run, code_version)
         return _result(connection, run.batch, source, already=False)
 
@@ -153,11 +154,6 @@ def _write_batch(run: Writing, batch: LegBatch) -> None:
     run.known += int(known.sum())
     if not known.all():
         write_transfers(run, batch, np.flatnonzero(~known))
-
-
-def _has_loose(connection: duckdb.DuckDBPyConnection, chain: int) -> bool:
-    query = "SELECT count(*) > 0 FROM batch WHERE chain = $1 AND loose"
-    return bool(connection.execute(query, [chain]).fetchall()[0][0])
 
 
 def _refuse_other_reading(ledger: Ledger, source: Source, path: Path) -> None:

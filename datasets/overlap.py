@@ -177,35 +177,5 @@ _MARK_REPEATS = f"""
 """  # noqa: S608  (KEYED is a constant)
 
 
-def mark_known_hashes(connection: duckdb.DuckDBPyConnection, chain: int, batch: int) -> None:
-    """On a UTXO chain, let each transaction of the newest batch count once in the whole ledger.
-
-    A transaction's hash commits to all of it, so a loose one with a hash that the ledger holds
-    elsewhere is a `duplicate`; the one with a height counts, whichever came first.
-    """
-    connection.execute(_MARK_KNOWN_HASHES, {"chain": chain, "batch": batch})
-
-
-_MARK_KNOWN_HASHES = f"""
-    WITH loose AS (
-        SELECT hash FROM transfer WHERE chain = $chain AND hash IS NOT NULL AND NOT {KEYED}
-    ),
-    touched AS (
-        SELECT DISTINCT hash FROM transfer SEMI JOIN loose USING (hash) WHERE batch = $batch
-    ),
-    ranked AS (
-        SELECT transfer, {KEYED} AS keyed, row_number() OVER (
-            PARTITION BY hash, kind, part ORDER BY {KEYED} DESC, transfer
-        ) AS occurrence
-        FROM transfer SEMI JOIN touched USING (hash)
-        WHERE chain = $chain
-    )
-    UPDATE transfer
-    SET duplicate = TRUE
-    FROM ranked
-    WHERE transfer.transfer = ranked.transfer AND NOT keyed AND occurrence > 1 AND NOT duplicate
-"""  # noqa: S608  (KEYED is a constant)
-
-
 def _hash_text(value: bytes | None) -> str:
     return "without a hash" if value is None else value.hex()

@@ -1,5 +1,6 @@
 """Following a node: stretches, reorganisations, failures, freezes, and turns for others."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,11 +9,14 @@ from chains.errors import BadAnswer, BranchChanged, InputError, NodeUnavailable
 from chains.registry import find_chain
 from datasets.blocks import Stretch, read_stretches
 from datasets.export import export_lines
+from datasets.ingest import ImportResult, ingest_batches
 from datasets.labels import label_rows
 from datasets.status import read_status
-from datasets.store import open_ledger
+from datasets.store import Ledger, open_ledger
 from datasets.sync import SyncEvent, SyncOptions, SyncResult, missing_heights, sync_chain
-from tests.datasets.memory_chain import ETHEREUM, TOKEN, Freeze, MemoryChain, Pay, Reject
+from datasets.writing import Source
+from tests.datasets.batches import EURO, Row, make_batches
+from tests.datasets.memory_chain import ETHEREUM, TOKEN, Freeze, MemoryChain, Pay, Reject, make_blocks
 
 A, B, C = (f"0x{digit * 40}" for digit in "abc")
 
@@ -269,10 +273,6 @@ def test_following_takes_new_blocks_and_final_ones_are_settled(chain: MemoryChai
 
 
 def test_rows_of_files_at_the_same_heights_are_replaced(chain: MemoryChain, tmp_path: Path) -> None:
-    from datasets.ingest import ingest_batches
-    from datasets.writing import Source
-    from tests.datasets.memory_chain import make_blocks
-
     path = tmp_path / "ledger.duckdb"
     with open_ledger(path, write=True) as ledger:
         batch = make_blocks(chain.blocks[3:6], 3)
@@ -317,3 +317,48 @@ def test_two_chains_do_not_touch_each_other(chain: MemoryChain, tmp_path: Path) 
             "SELECT caip2, count(*) FROM transfer JOIN chain USING (chain) GROUP BY caip2 ORDER BY caip2"
         ).fetchall()
     assert counts == [("eip155:1", 49), ("eip155:137", 58)]
+
+
+def loose_file(ledger: Ledger, rows: list[Row], name: str) -> ImportResult:
+    source = Source(ETHEREUM, "payments", name, name)
+    return ingest_batches(ledger, make_batches(rows), source=source, code_version="1")
+
+
+def counting(path: Path) -> list[tuple[bool, int]]:
+    """Whether each transfer that counts came from a block, with how many there are."""
+    with open_ledger(path) as ledger:
+        return ledger.connection.execute(
+            "SELECT height IS NOT NULL, count(*) FROM transfer WHERE NOT duplicate GROUP BY 1 ORDER BY 1"
+        ).fetchall()
+
+
+@pytest.mark.parametrize("file_first", [True, False])
+def test_a_payment_of_a_file_counts_once_beside_its_block(tmp_path: Path, file_first: bool) -> None:
+    path = tmp_path / "ledger.duckdb"
+    chain = MemoryChain(final_depth=0)
+    chain.mine([], [Pay(A, B, 5, EURO), Pay(B, C, 6, EURO)], [])
+    tx = [make_blocks(chain.blocks, 0).transfers["hash"][i].as_py() for i in (0, 1)]
+    told = Row(((A, 5),), ((B, 5),), hash=tx[0], minute=9)
+    rows = [told, told, replace(told, payees=((C, 5),)), replace(told, hash=b"\1" * 32)]
+    for step in (0, 1) if file_first else (1, 0):
+        if step == 0:
+            with open_ledger(path, write=True) as ledger:
+                loose_file(ledger, rows, "a")
+        else:
+            sync(chain, path)
+    # Of two equal rows one is the block's; another payee or another hash is another payment.
+    assert counting(path) == [(False, 3), (True, 2)]
+    chain.reorganise(2, [], [])
+    sync(chain, path)
+    assert counting(path) == [(False, 4)]
+
+
+def test_a_file_that_tells_more_often_than_an_earlier_one_adds_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+    one = Row(hash=b"\1" * 32)
+    with open_ledger(path, write=True) as ledger:
+        first = loose_file(ledger, [one, one], "a")
+        second = loose_file(ledger, [replace(one, minute=5)] * 3, "b")
+        assert (first.duplicate, second.duplicate) == (0, 2)
+        bank = [Row(hash=b"rent", minute=minute) for minute in (1, 2)]
+        assert [loose_file(ledger, [row], str(i)).duplicate for i, row in enumerate(bank)] == [0, 0]
