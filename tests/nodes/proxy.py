@@ -153,8 +153,10 @@ class Proxy:
             elif name == "lose":
                 del answers[place]
             else:
-                answers.reverse()
-                answers[:] = answers[place:] + answers[:place]
+                before = list(answers)
+                while answers == before:
+                    with self._guard:
+                        self._random.shuffle(answers)
             self.count(name)
         return bool(mild & {"repeat", "lose", "shuffle"})
 
