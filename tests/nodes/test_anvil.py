@@ -35,19 +35,12 @@ def test_each_transaction_of_the_history_did_what_its_name_says(node: Anvil) -> 
         if receipt["status"] != "0x1":
             failed.add(name)
     assert failed == FAILED
+    silent = ("issue", "redeem", "destroy-black-funds", "deposit", "withdraw")
     logs = {
         name: node.call("eth_getTransactionReceipt", node.history.hashes[name])["logs"]
-        for name in (
-            "issue",
-            "redeem",
-            "destroy-black-funds",
-            "deposit",
-            "withdraw",
-            "tether-fee",
-            "lookalikes",
-        )
+        for name in (*silent, "tether-fee", "lookalikes")
     }
-    for name in ("issue", "redeem", "destroy-black-funds", "deposit", "withdraw"):
+    for name in silent:
         assert len(logs[name]) == 1, name
         assert logs[name][0]["topics"][0] != TRANSFER, name
     assert len(logs["tether-fee"]) == 2
