@@ -60,6 +60,12 @@ def sync_blocks(  # noqa: PLR0917  (each parameter is an option of the command)
             "--rate", metavar="N", help="At most N requests a second.", show_default=False, min=0.01
         ),
     ] = None,
+    poll: Annotated[
+        float,
+        typer.Option(
+            "--poll", metavar="SECONDS", help="With --follow: how often to ask for new blocks.", min=0.1
+        ),
+    ] = 5.0,
     force: Annotated[
         bool, typer.Option("--force", help="Begin even where the disk seems too small.")
     ] = False,
@@ -81,6 +87,7 @@ def sync_blocks(  # noqa: PLR0917  (each parameter is an option of the command)
         last=last,
         follow=follow,
         force=force,
+        poll_seconds=poll,
         wait_seconds=settings.wait_seconds,
         threads=settings.threads,
     )
