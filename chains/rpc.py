@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from chains.errors import NodeUnavailable, RpcError
+from chains.errors import NodeError, NodeUnavailable, RpcError
 from chains.rejections import shown
 from chains.web import OVERLOADED, REFUSED, HttpClient, Passing, RpcLimits, TooLarge, retry_after
 
@@ -75,40 +75,34 @@ class RpcClient(HttpClient):
     def call_each(self, calls: Sequence[Call]) -> list[Any | RpcError]:
         """Return the result of each call in their order, an RpcError where the node answered with one."""
         results: list[Any | RpcError] = [None] * len(calls)
-        start = 0
-        while start < len(calls):
-            end = min(start + self._batch_size, len(calls))
-            self._fetch(calls, list(range(start, end)), results)
-            start = end
+        places, size, failures = list(range(len(calls))), self._batch_size, 0
+        while places:
+            size = min(size, self._batch_size)
+            asked = places[:size]
+            try:
+                left, trouble = self._exchange(calls, asked, results)
+            except (_TooMuch, TooLarge):
+                size = len(asked) // 2
+                continue
+            except Passing as failure:
+                left, trouble = asked, failure
+            places[: len(asked)] = left
+            if trouble is None:
+                failures = 0
+                continue
+            failures = failures + 1 if len(left) == len(asked) else 1
+            if failures >= self.limits.attempts:
+                raise self._gone(calls[left[0]][0], trouble, failures)
+            if trouble.late:
+                size = max(1, len(asked) // 2)
+            self._pause(failures, trouble.wait_seconds)
         return results
 
-    def _fetch(self, calls: Sequence[Call], places: list[int], results: list[Any | RpcError]) -> None:
-        """Fill in the results at `places`: again what has no answer yet, by halves what is too much."""
-        failures = 0
-        while places:
-            try:
-                left, trouble = self._exchange(calls, places, results)
-            except (_TooMuch, TooLarge):
-                half = len(places) // 2
-                self._fetch(calls, places[:half], results)
-                self._fetch(calls, places[half:], results)
-                return
-            except Passing as failure:
-                left, trouble = places, failure
-            if trouble is None:
-                return
-            failures = failures + 1 if len(left) == len(places) else 1
-            if failures >= self.limits.attempts and trouble.broken:
-                raise self.bad_answer(calls[left[0]][0], trouble.why)
-            if failures >= self.limits.attempts:
-                raise NodeUnavailable(self.shown_url, why=trouble.why, attempts=failures)
-            self._pause(failures, trouble.wait_seconds)
-            if trouble.late and len(left) > 1:
-                half = len(left) // 2
-                self._fetch(calls, left[:half], results)
-                self._fetch(calls, left[half:], results)
-                return
-            places = left
+    def _gone(self, method: str, trouble: Passing, attempts: int) -> NodeError:
+        """Return what it means that the last of all attempts has failed."""
+        if trouble.broken:
+            return self.bad_answer(method, trouble.why)
+        return NodeUnavailable(self.shown_url, why=trouble.why, attempts=attempts)
 
     def _exchange(
         self, calls: Sequence[Call], places: list[int], results: list[Any | RpcError]
@@ -130,7 +124,7 @@ class RpcClient(HttpClient):
         for number, place in wanted.items():
             if number not in found:
                 left.append(place)
-                trouble = trouble or Passing("it left out calls of a batch")
+                trouble = trouble or Passing("it left out calls of a batch", broken=True)
                 continue
             result = self._result(found[number], calls[place][0])
             if isinstance(result, Passing):

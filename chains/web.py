@@ -31,6 +31,7 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 OVERLOADED = frozenset({429, 502, 503, 504})
 REFUSED = frozenset({401, 402, 403})
 _KEY = re.compile(r"[A-Za-z0-9_\-.~%]{20,}|(?=[^/]*\d)[A-Za-z0-9_\-]{12,}")
+_UNFIT = re.compile(r"[\s\x00-\x1f\x7f]")
 _SLOWEST = 10  # a whole answer may take this many times as long as the wait for its next piece
 
 
@@ -201,9 +202,11 @@ def _read_url(url: str) -> tuple[str, tuple[str, str] | None, str, tuple[str, ..
     try:
         parts = urlsplit(url.strip())
         port = parts.port
-    except ValueError:
-        raise InputError("the node's URL has a host or port that cannot be one") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or not url.strip().isprintable():
+        (parts.hostname or "").encode("idna")
+        httpx.URL(url.strip())
+    except (ValueError, httpx.InvalidURL):
+        raise InputError("the node's URL has a host, port or path that cannot be one") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or _UNFIT.search(url.strip()):
         raise InputError("a node's URL starts with http:// or https:// and has a host: http://127.0.0.1:8332")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     place = f"{parts.scheme}://{host}{f':{port}' if port else ''}"
