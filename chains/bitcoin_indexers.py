@@ -17,6 +17,7 @@ from urllib.parse import quote
 from chains.errors import BadAnswer, NodeError, RpcError
 from chains.rest import RestClient, brief
 from chains.rpc import RpcClient, RpcLimits
+from chains.web import HttpClient
 
 PAGE = 25
 """Transactions that Esplora gives at once."""
@@ -67,7 +68,7 @@ class Link:
 
     unread: tuple[str, ...] = ()
 
-    def __init__(self, client: RpcClient) -> None:
+    def __init__(self, client: HttpClient) -> None:
         self.client = client
         self.failure: Exception | None = None
         self.first = 0  # height from which on transactions are wanted
@@ -220,16 +221,17 @@ class BitcoindLink(Link):
     unread = ("what the wallet did not look for when the address was imported (rescan from the first block)",)
 
     def __init__(self, url: str, limits: RpcLimits | None) -> None:
-        super().__init__(RpcClient(url, limits=limits, decode=_decode_exactly))
+        self.rpc = RpcClient(url, limits=limits, decode=_decode_exactly)
+        super().__init__(self.rpc)
         self._earlier: dict[str, dict[str, Any]] = {}
 
     def first_hash(self) -> str:
         """Return the hash of block 0."""
-        return self.hash(self.client.call("getblockhash", 0), "getblockhash")
+        return self.hash(self.rpc.call("getblockhash", 0), "getblockhash")
 
     def tip(self) -> int:
         """Return the height of the newest block; a node that is far behind is refused."""
-        info = self.record(self.client.call("getblockchaininfo"), "getblockchaininfo")
+        info = self.record(self.rpc.call("getblockchaininfo"), "getblockchaininfo")
         self.height = self.whole(info.get("blocks"), "getblockchaininfo")
         if info.get("initialblockdownload") is True:
             why = "it is still reading the chain from its peers: wait until it has caught up"
@@ -263,7 +265,7 @@ class BitcoindLink(Link):
 
     def _watched_script(self, address: str) -> bytes:
         try:
-            info = self.record(self.client.call("getaddressinfo", address), "getaddressinfo")
+            info = self.record(self.rpc.call("getaddressinfo", address), "getaddressinfo")
         except RpcError as error:
             if error.code not in _NO_WALLET:
                 raise
@@ -284,7 +286,7 @@ class BitcoindLink(Link):
         entries: list[dict[str, Any]] = []
         while True:
             page = self.records(
-                self.client.call("listtransactions", "*", WALLET_PAGE, len(entries), True), "listtransactions"
+                self.rpc.call("listtransactions", "*", WALLET_PAGE, len(entries), True), "listtransactions"
             )
             if not page:
                 return entries
@@ -303,7 +305,7 @@ class BitcoindLink(Link):
             calls = [
                 ("getrawtransaction", (txid, 2, block)) for txid, block in zip(some, blocks, strict=True)
             ]
-            for txid, told in zip(some, self.client.call_many(calls), strict=True):
+            for txid, told in zip(some, self.rpc.call_many(calls), strict=True):
                 yield self._told(self.record(told, f"transaction {txid}"), txid, wanted[txid])
 
     def _told(self, told: dict[str, Any], txid: str, entry: dict[str, Any]) -> Told:
@@ -350,7 +352,7 @@ class BitcoindLink(Link):
         if txid not in self._earlier:
             if len(self._earlier) > WALLET_PAGE:
                 self._earlier.clear()
-            self._earlier[txid] = self.record(self.client.call("getrawtransaction", txid, 1), txid)
+            self._earlier[txid] = self.record(self.rpc.call("getrawtransaction", txid, 1), txid)
         outputs = self.records(self._earlier[txid].get("vout"), txid)
         if index >= len(outputs) or self.whole(outputs[index].get("n"), txid) != index:
             raise self.bad(f"transaction {txid}", f"it has no output {index}, which another one spends")

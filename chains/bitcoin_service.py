@@ -127,8 +127,8 @@ class BitcoinService:
         return History(
             batch=found.batch(),
             first_height=start,
-            last_height=final,
-            complete=not link.cut and not link.doubt,
+            last_height=start - 1 if link.doubt else final,
+            cut=link.cut,
             pending=link.waiting + sum(transaction.block_height > final for transaction in told),
             unread=link.unread,
             note=f"it has more than {most:,} transactions" if link.cut else link.doubt,

@@ -86,17 +86,17 @@ class FoundFreeze:
 class History:
     """The history of one address from one source.
 
-    From `first_height` to `last_height`, both included, everything is in that the source can tell;
-    `complete`: and nothing was cut off before. `unread` is what it cannot tell, each in a few words.
+    From `first_height` to `last_height`, both included, everything is in that the source can tell; the latter
+    is the lower one where nothing is sure. `unread` is what it cannot tell, each in a few words.
     """
 
     batch: LegBatch
     first_height: int
     last_height: int
-    complete: bool
+    cut: bool = False  # there is more: the address has too many transfers
     pending: int = 0  # transfers above the last final block, left out
     unread: tuple[str, ...] = ()
-    note: str = ""  # why it is not complete
+    note: str = ""  # why it is not whole
 
 
 class HistorySource(Protocol):

@@ -1,0 +1,390 @@
+"""Histories of single addresses into the ledger, breadth first over their counterparties.
+
+Each address is read outside the ledger and written in one transaction with the record of how far it was read,
+so that a run that was stopped goes on where it stood and one that is repeated changes nothing. What a node
+has told block by block is whole already: pulled transfers of those heights are left out.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from chains.errors import BadAnswer, LedgerMissing, RpcError
+from chains.history import History, HistorySource
+from chains.ledger import LegBatch
+from chains.registry import Chain
+from datasets.blocks import read_stretches
+from datasets.frozen import write_freezes, write_frozen_labels
+from datasets.ingest import ingest_batches
+from datasets.overlap import find_known
+from datasets.status import write_status
+from datasets.store import (
+    Ledger,
+    chain_number,
+    intern_accounts,
+    next_number,
+    open_ledger,
+    registered,
+    transaction,
+)
+from datasets.writing import Source, Writing
+
+STAND_INS = ("script-", "output-")
+"""How accounts begin that are no addresses: no indexer is asked for them."""
+
+
+@dataclass(frozen=True)
+class PullOptions:
+    """How far to go. An address beyond `most_transfers` is a service: it is cut, and not followed further."""
+
+    hops: int = 0
+    most_addresses: int = 200
+    most_transfers: int = 10_000
+    again: bool = False  # from the first block, whatever was read before
+    wait_seconds: float = 30.0  # for other processes that hold the ledger
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How far the history of one address was read from one source."""
+
+    first_height: int
+    last_height: int
+    complete: bool
+    transfers: int
+
+
+@dataclass(frozen=True)
+class PulledAddress:
+    """What the reading of one address did."""
+
+    address: str  # canonical text without the chain
+    hop: int
+    added: int  # transfers that are new in the ledger
+    known: int  # transfers that it held already, from this or another source
+    quarantined: int
+    pending: int  # above the last final block, left out
+    coverage: Coverage | None  # None where the source failed
+    unread: tuple[str, ...] = ()
+    note: str = ""  # why the history is not complete, or what the source answered
+
+
+@dataclass(frozen=True)
+class PullResult:
+    """What one run did, address by address in the order of reading."""
+
+    chain: str  # CAIP-2
+    source: str
+    addresses: tuple[PulledAddress, ...]
+    left_out: int  # counterparties beyond the most addresses
+    stopped: bool  # by Ctrl-C
+
+
+Tell = Callable[[str, int, int], None]
+"""Called before each reading with the address, how many are done, and how many are known to be wanted."""
+
+
+def pull_histories(
+    source: HistorySource,
+    ledger_path: Path,
+    addresses: Sequence[str],
+    *,
+    options: PullOptions,
+    tell: Tell,
+    code_version: str,
+) -> PullResult:
+    """Read the histories of addresses and, hop by hop, of their counterparties.
+
+    A counterparty that the source refuses is noted and passed over; whatever fails at an address that was
+    asked for is raised, as is a source that is gone. What was read before stays.
+    """
+    run = _Run(source, ledger_path, options, code_version)
+    done: list[PulledAddress] = []
+    seen: set[str] = set()
+    frontier = list(dict.fromkeys(addresses))
+    left_out = 0
+    stopped = False
+    try:
+        for hop in range(options.hops + 1):
+            wanted = [address for address in frontier if address not in seen]
+            room = max(0, options.most_addresses - len(seen)) if hop else len(wanted)
+            left_out, wanted = max(0, len(wanted) - room), wanted[:room]
+            seen.update(wanted)
+            for address in wanted:
+                tell(address, len(done), len(seen))
+                done.append(run.pull(address, hop))
+            if hop < options.hops:
+                whole = [
+                    one.address for one in done if one.hop == hop and one.coverage and one.coverage.complete
+                ]
+                frontier = run.counterparties(whole)
+    except (KeyboardInterrupt, duckdb.InterruptException):
+        stopped = True
+    finally:
+        run.refresh_status()
+    return PullResult(source.chain.caip2, source.shown_url, tuple(done), left_out, stopped)
+
+
+def read_coverage(ledger: Ledger, chain: Chain, address: str) -> list[Coverage]:
+    """Return what is known of how far an address's history was read, one entry a source, in natural order."""
+    rows = ledger.connection.execute(
+        """
+        SELECT first_height, last_height, complete, transfers
+        FROM pulled JOIN chain USING (chain) JOIN address USING (chain, address)
+        WHERE caip2 = $1 AND account = $2 ORDER BY layout, source
+        """,
+        [chain.caip2, address],
+    ).fetchall()
+    return [Coverage(*row) for row in rows]
+
+
+@dataclass(frozen=True)
+class _Run:
+    source: HistorySource
+    path: Path
+    options: PullOptions
+    code_version: str
+
+    def pull(self, address: str, hop: int) -> PulledAddress:
+        """Read one address and write it down."""
+        before = self._coverage(address)
+        first = 0 if before is None or self.options.again else before.last_height + 1
+        try:
+            history = self.source.read_history(address, first=first, most=self.options.most_transfers)
+        except (RpcError, BadAnswer) as error:
+            if not hop:
+                raise
+            return PulledAddress(address, hop, 0, 0, 0, 0, None, note=str(error))
+        coverage = _joined(None if self.options.again else before, history)
+        with self._open() as ledger:
+            added, known, quarantined = self._write(ledger, address, history, coverage)
+        note = (
+            history.note if history.note or coverage.complete else "its older part was cut in an earlier run"
+        )
+        return PulledAddress(
+            address, hop, added, known, quarantined, history.pending, coverage, history.unread, note
+        )
+
+    def counterparties(self, addresses: Sequence[str]) -> list[str]:
+        """Return who paid or was paid by the addresses, those with the most transfers first.
+
+        Only what has a listed asset and moved something counts: anyone can write the rest into a history.
+        """
+        if not addresses:
+            return []
+        with self._open() as ledger:
+            number = chain_number(ledger, self.source.chain)
+            accounts = pa.table({"account": pa.array(addresses, pa.string())})
+            with registered(ledger.connection, wanted=accounts):
+                rows = ledger.connection.execute(_COUNTERPARTIES, {"chain": number}).fetchall()
+        return [account for account, _ in rows if not account.startswith(STAND_INS)]
+
+    def refresh_status(self) -> None:
+        """Write the small file that tells others what the ledger holds."""
+        if self.path.exists():
+            with self._open() as ledger:
+                write_status(ledger)
+
+    def _open(self) -> Ledger:
+        return open_ledger(
+            self.path, write=True, wait_seconds=self.options.wait_seconds, threads=self.options.threads
+        )
+
+    def _coverage(self, address: str) -> Coverage | None:
+        try:
+            ledger = open_ledger(self.path, wait_seconds=self.options.wait_seconds)
+        except LedgerMissing:
+            return None
+        with ledger:
+            rows = ledger.connection.execute(
+                """
+                SELECT first_height, last_height, complete, transfers
+                FROM pulled JOIN chain USING (chain) JOIN address USING (chain, address)
+                WHERE caip2 = $1 AND account = $2 AND layout = $3 AND source = $4
+                """,
+                [self.source.chain.caip2, address, self.source.layout, self.source.shown_url],
+            ).fetchall()
+        return Coverage(*rows[0]) if rows else None
+
+    def _write(
+        self, ledger: Ledger, address: str, history: History, coverage: Coverage
+    ) -> tuple[int, int, int]:
+        """Write transfers and coverage in one transaction; return how many are new, known and set aside."""
+        chain, batch = self.source.chain, history.batch
+        fresh = _unknown(ledger, chain, batch, source=self.source.shown_url)
+        noted = False
+
+        def batches() -> Iterator[LegBatch]:
+            # Whoever takes the batches does so inside a transaction: what is written here is part of it.
+            nonlocal noted
+            yield fresh
+            self._note(ledger, address, history, coverage, freezes=fresh)
+            noted = True
+
+        custody = Source(
+            chain,
+            self.source.layout,
+            self.source.shown_url,
+            content_hash(batch),
+            orjson.dumps({"address": address}, option=orjson.OPT_SORT_KEYS).decode(),
+        )
+        added = quarantined = 0
+        if fresh.transfers.num_rows or fresh.rejected.num_rows or fresh.freezes.num_rows:
+            result = ingest_batches(ledger, batches(), source=custody, code_version=self.code_version)
+            if not result.already_imported:
+                added, quarantined = result.transfers, result.quarantined
+        if not noted:
+            with transaction(ledger):
+                self._note(ledger, address, history, coverage, freezes=None)
+        return added, batch.transfers.num_rows - added, quarantined
+
+    def _note(
+        self,
+        ledger: Ledger,
+        address: str,
+        history: History,
+        coverage: Coverage,
+        *,
+        freezes: LegBatch | None,
+    ) -> None:
+        connection = ledger.connection
+        number = chain_number(ledger, self.source.chain)
+        account = intern_accounts(ledger, number, pa.array([address], pa.string()))[0].as_py()
+        key = [number, account, self.source.layout, self.source.shown_url]
+        connection.execute(
+            "DELETE FROM pulled WHERE chain = $1 AND address = $2 AND layout = $3 AND source = $4", key
+        )
+        connection.execute(
+            """
+            INSERT INTO pulled (chain, address, layout, source, first_height, last_height, complete,
+                                transfers, unread, pulled_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+            """,
+            [
+                *key,
+                *(coverage.first_height, coverage.last_height, coverage.complete, coverage.transfers),
+                *(list(history.unread), datetime.now(UTC).replace(tzinfo=None)),
+            ],
+        )
+        if freezes is not None and freezes.freezes.num_rows:
+            writing = Writing(
+                ledger=ledger,
+                source=Source(self.source.chain, self.source.layout, self.source.shown_url, ""),
+                chain=number,
+                batch=next_number(connection, "batch"),  # the one that is being written
+                next_transfer=0,
+            )
+            write_freezes(writing, freezes)
+            write_frozen_labels(ledger, self.source.chain)
+
+
+_COUNTERPARTIES = """
+    WITH pulled_address AS (
+        SELECT address FROM address JOIN wanted USING (account) WHERE chain = $chain
+    ),
+    mine AS (
+        SELECT DISTINCT transfer, side FROM leg SEMI JOIN pulled_address USING (address) WHERE amount > 0
+    ),
+    moved AS (
+        SELECT mine.transfer, mine.side
+        FROM mine JOIN transfer USING (transfer) JOIN asset USING (asset)
+        WHERE transfer.chain = $chain AND transfer.kind IN ('native', 'internal', 'token')
+          AND asset.listed AND NOT transfer.duplicate
+    )
+    SELECT account, count(DISTINCT moved.transfer) AS transfers
+    FROM moved
+    JOIN leg ON leg.transfer = moved.transfer AND leg.side <> moved.side AND leg.amount > 0
+    JOIN address USING (address)
+    GROUP BY account
+    ORDER BY transfers DESC, account
+"""
+
+
+def content_hash(batch: LegBatch) -> str:
+    """Return the SHA-256 of what a batch says: the same whatever order and portions it came in."""
+    found = sha256()
+    legs: dict[int, list[str]] = {}
+    for leg in batch.legs.to_pylist():
+        spent = leg["spent_hash"].hex() if leg["spent_hash"] is not None else ""
+        side = (leg["side"], leg["index"], leg["account"], leg["amount"], spent, leg["spent_index"])
+        legs.setdefault(leg["transfer"], []).append("|".join(map(str, side)))
+    lines = []
+    for transfer in batch.transfers.to_pylist():
+        block = transfer["block_hash"].hex() if transfer["block_hash"] is not None else ""
+        words = (
+            *(transfer["height"], transfer["position"], transfer["kind"], transfer["part"]),
+            *(transfer["time"].isoformat(), transfer["hash"].hex(), transfer["asset"], block),
+        )
+        lines.append("|".join([*map(str, words), *sorted(legs.get(transfer["transfer"], []))]))
+    for reject in batch.rejected.to_pylist():
+        lines.append(f"{reject['height']}|{reject['reason']}|{reject['detail']}")
+    for freeze in batch.freezes.to_pylist():
+        lines.append("|".join(f"{name}={freeze[name]}" for name in sorted(freeze)))
+    for line in sorted(lines):
+        found.update(line.encode() + b"\n")
+    return found.hexdigest()
+
+
+def _unknown(ledger: Ledger, chain: Chain, batch: LegBatch, *, source: str) -> LegBatch:
+    """Return what the ledger does not hold yet, and no node has told whole; raises LedgerConflict."""
+    connection = ledger.connection
+    stretches = [(stretch.first, stretch.last) for stretch in read_stretches(ledger, chain)]
+    number = chain_number(ledger, chain)
+    transfers, rejected, freezes = (
+        _outside(table, stretches) for table in (batch.transfers, batch.rejected, batch.freezes)
+    )
+    known = find_known(connection, number, transfers, source=source, chain_name=chain.name)
+    transfers = transfers.filter(pa.array(~known))
+    said = connection.execute(
+        "SELECT q.height, q.detail FROM quarantine AS q JOIN batch AS b USING (batch) WHERE b.chain = $1",
+        [number],
+    ).fetchall()
+    events = connection.execute("SELECT height, part FROM freeze_event WHERE chain = $1", [number]).fetchall()
+    used = set(transfers["asset"].to_pylist()) | set(freezes["asset"].to_pylist())
+    return replace(
+        batch,
+        transfers=transfers,
+        legs=batch.legs.filter(
+            pc.is_in(batch.legs["transfer"], value_set=transfers["transfer"].combine_chunks())
+        ),
+        rejected=_lacking(rejected, ("height", "detail"), said),
+        freezes=_lacking(freezes, ("height", "part"), events),
+        assets=tuple(asset for asset in batch.assets if asset.reference in used),
+    )
+
+
+def _outside(table: pa.Table, stretches: Iterable[tuple[int, int]]) -> pa.Table:
+    """Return the rows of heights outside the stretches."""
+    heights = table["height"].to_numpy()
+    keep = np.ones(table.num_rows, np.bool_)
+    for first, last in stretches:
+        keep &= (heights < first) | (heights > last)
+    return table.filter(pa.array(keep))
+
+
+def _lacking(table: pa.Table, names: tuple[str, str], known: Iterable[tuple[Any, ...]]) -> pa.Table:
+    """Return the rows whose two values are not among those known."""
+    held = set(known)
+    pairs = zip(table[names[0]].to_pylist(), table[names[1]].to_pylist(), strict=True)
+    return table.filter(pa.array([pair not in held for pair in pairs], pa.bool_()))
+
+
+def _joined(before: Coverage | None, history: History) -> Coverage:
+    """Join what was read now to what was read before, which ends where this begins."""
+    told = history.batch.transfers.num_rows
+    first, last = history.first_height, history.last_height
+    if before is not None:
+        told += before.transfers
+        if first <= before.last_height + 1:
+            first, last = before.first_height, max(before.last_height, last)
+    return Coverage(first, last, complete=first == 0 and last >= 0 and not history.cut, transfers=told)
