@@ -209,6 +209,8 @@ class BitcoinNode:
 
     def _check_fork(self, height: int, block_hash: bytes) -> None:
         """Refuse the first block of another chain that shares this one's past."""
+        if height not in _READ.values():
+            return
         for chain in CHAINS:
             at = _READ.get(chain.name, 0)
             shared = chain.name in _PASTS.get(self._chain.name, (self._chain.name,))

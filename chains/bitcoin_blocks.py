@@ -8,7 +8,7 @@ Sources: the RPC documentation of Bitcoin Core, BIP-34, BIP-141, BIP-144.
 """
 
 import re
-from binascii import hexlify, unhexlify
+from binascii import unhexlify
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -18,10 +18,26 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from chains.bitcoin_faults import Fault, exact_sat, find_fault
-from chains.bitcoin_scripts import fixed_texts, hex_bytes, script_holders
+from chains.bitcoin_faults import Fault, find_fault
+from chains.bitcoin_fields import (
+    Hashes,
+    Integers,
+    join_groups,
+    must_be,
+    number_groups,
+    read_amounts,
+    read_hash,
+    read_hashes,
+    read_integers,
+    read_scripts,
+    store_hashes,
+    write_digits,
+    write_sized,
+    write_sizes,
+    write_words,
+)
+from chains.bitcoin_scripts import hex_bytes, script_holders
 from chains.errors import BadAnswer
 from chains.ledger import (
     AMOUNT,
@@ -37,14 +53,11 @@ from chains.ledger import (
 from chains.registry import Chain
 from chains.rpc import brief
 
-Integers = NDArray[np.int64]
-Hashes = NDArray[np.uint8]  # a matrix of 32 columns, in the order of display
 Block = Mapping[str, Any]
 
 _AMOUNT = re.compile(rb'("value"\s*:\s*)(-?[0-9][0-9.eE+-]*)')
 _WRONG = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, pa.ArrowException)
 _NO_OUTPUT = "00" * 32 + "ff" * 4
-_PLAIN_PATTERN = r"^[0-9]{1,10}\.[0-9]{8}$"
 
 
 def read_exact(data: bytes) -> Any:
@@ -127,11 +140,11 @@ class _Reading:
     ) -> None:
         self.blocks, self.chain, self.asset, self.heights, self.hashes = blocks, chain, asset, heights, hashes
         lists = [block["tx"] for block in blocks]
-        _must_be(lists, list)
+        must_be(lists, list)
         self.sizes = np.array([len(txs) for txs in lists], np.int64)
         self.starts = np.cumsum(self.sizes) - self.sizes
         self.txs = [tx for txs in lists for tx in txs]
-        self.txids = _hashes([tx["txid"] for tx in self.txs])
+        self.txids = read_hashes([tx["txid"] for tx in self.txs])
         self.headers = [_check_header(*each, chain) for each in zip(blocks, heights, hashes, strict=True)]
         for place, block in enumerate(blocks):
             self._check_transactions(place, block)
@@ -152,8 +165,8 @@ class _Reading:
     def batch(self) -> LegBatch:
         """Spread out, check and join everything."""
         vins, vouts = [tx["vin"] for tx in self.txs], [tx["vout"] for tx in self.txs]
-        _must_be(vins, list)
-        _must_be(vouts, list)
+        must_be(vins, list)
+        must_be(vouts, list)
         in_counts = np.array([len(ins) for ins in vins], np.int64)
         out_counts = np.array([len(outs) for outs in vouts], np.int64)
         if (in_counts[self.starts] != 1).any() or (in_counts < 1).any() or (out_counts < 1).any():
@@ -165,18 +178,18 @@ class _Reading:
         prevouts = [vin["prevout"] for vin in spends]
         spent = _Spent(
             counts=in_counts,
-            value_sat=_amounts([prevout["value"] for prevout in prevouts]),
-            scripts=_scripts([prevout["scriptPubKey"]["hex"] for prevout in prevouts]),
+            value_sat=read_amounts([prevout["value"] for prevout in prevouts]),
+            scripts=read_scripts([prevout["scriptPubKey"]["hex"] for prevout in prevouts]),
             inputs=spends,
-            hashes=_hashes([vin["txid"] for vin in spends]),
-            index=_integers([vin["vout"] for vin in spends], 0, 2**31 - 1),
+            hashes=read_hashes([vin["txid"] for vin in spends]),
+            index=read_integers([vin["vout"] for vin in spends], 0, 2**31 - 1),
         )
         paid = _Side(
             counts=out_counts,
-            value_sat=_amounts([vout["value"] for vout in pays]),
-            scripts=_scripts([vout["scriptPubKey"]["hex"] for vout in pays]),
+            value_sat=read_amounts([vout["value"] for vout in pays]),
+            scripts=read_scripts([vout["scriptPubKey"]["hex"] for vout in pays]),
         )
-        if (_integers([vout["n"] for vout in pays], 0, 2**31 - 1) != _places(out_counts)).any():
+        if (read_integers([vout["n"] for vout in pays], 0, 2**31 - 1) != number_groups(out_counts)).any():
             raise ValueError
         self._check_hashes(roots, spent, paid)
         self._check_sums(spent, paid)
@@ -192,18 +205,18 @@ class _Reading:
 
     def _check_hashes(self, roots: list[Any], spent: _Spent, paid: _Side) -> None:
         """Write each transaction as the chain does, witnesses aside, and compare its hash (BIP-144)."""
-        signed = _scripts([vin["scriptSig"]["hex"] for vin in spent.inputs])
+        signed = read_scripts([vin["scriptSig"]["hex"] for vin in spent.inputs])
         spending = pc.binary_join_element_wise(
-            _digits(spent.hashes[:, ::-1]),
-            _words(spent.index.tolist()),
-            *_sized(signed),
-            _words([vin["sequence"] for vin in spent.inputs]),
+            write_digits(spent.hashes[:, ::-1]),
+            write_words(spent.index.tolist()),
+            *write_sized(signed),
+            write_words([vin["sequence"] for vin in spent.inputs]),
             "",
         )
         making = pc.binary_join_element_wise(
             pa.repeat(_NO_OUTPUT, len(roots)),
-            *_sized(_scripts([vin["coinbase"] for vin in roots])),
-            _words([vin["sequence"] for vin in roots]),
+            *write_sized(read_scripts([vin["coinbase"] for vin in roots])),
+            write_words([vin["sequence"] for vin in roots]),
             "",
         )
         counts = np.maximum(spent.counts, 1)
@@ -211,15 +224,15 @@ class _Reading:
         first = np.cumsum(counts) - counts
         order[first[self.starts]] = 1  # the coinbases, which stand behind all other inputs
         order = np.where(order, len(spending) + np.cumsum(order) - 1, np.cumsum(1 - order) - 1)
-        values = _digits(paid.value_sat.astype("<i8").view(np.uint8).reshape(-1, 8))
-        paying = pc.binary_join_element_wise(values, *_sized(paid.scripts), "")
+        values = write_digits(paid.value_sat.astype("<i8").view(np.uint8).reshape(-1, 8))
+        paying = pc.binary_join_element_wise(values, *write_sized(paid.scripts), "")
         written = pc.binary_join_element_wise(
-            _words([tx["version"] for tx in self.txs]),
-            _sizes(counts),
-            _grouped(pa.concat_arrays([spending, making]).take(pa.array(order)), counts),
-            _sizes(paid.counts),
-            _grouped(paying, paid.counts),
-            _words([tx["locktime"] for tx in self.txs]),
+            write_words([tx["version"] for tx in self.txs]),
+            write_sizes(counts),
+            join_groups(pa.concat_arrays([spending, making]).take(pa.array(order)), counts),
+            write_sizes(paid.counts),
+            join_groups(paying, paid.counts),
+            write_words([tx["locktime"] for tx in self.txs]),
             "",
         )
         raw = memoryview(hex_bytes(written).tobytes())
@@ -247,7 +260,7 @@ class _Reading:
 
     def _join(self, spent: _Spent, paid: _Side) -> LegBatch:
         count = len(self.txs)
-        position = _places(self.sizes)
+        position = number_groups(self.sizes)
         block = pa.array(np.repeat(np.arange(len(self.blocks)), self.sizes))
         heights, hashes = pa.array(self.heights, pa.int64()), pa.array(self.hashes, pa.binary())
         seconds = pa.array([header[1] for header in self.headers], pa.timestamp("s"))
@@ -262,7 +275,7 @@ class _Reading:
                 "kind": kinds.take(pa.array((spent.counts == 0).astype(np.int8))),
                 "part": np.zeros(count, np.int32),
                 "time": times.take(block),
-                "hash": _stored(self.txids),
+                "hash": store_hashes(self.txids),
                 "asset": pa.repeat(self.asset.reference, count),
                 "block_hash": hashes.take(block),
                 "lossy": np.zeros(count, np.bool_),
@@ -287,10 +300,12 @@ def _leg_table(spent: _Spent, paid: _Side, accounts: pa.Array) -> pa.Table:
         {
             "transfer": transfer,
             "side": pa.concat_arrays(sides),
-            "index": np.concatenate([_places(spent.counts), _places(paid.counts)]).astype(np.int32),
+            "index": np.concatenate([number_groups(spent.counts), number_groups(paid.counts)]).astype(
+                np.int32
+            ),
             "account": accounts,
             "amount": pa.array(np.concatenate([spent.value_sat, paid.value_sat])).cast(AMOUNT),
-            "spent_hash": pa.concat_arrays([_stored(spent.hashes), pa.nulls(payees, pa.binary())]),
+            "spent_hash": pa.concat_arrays([store_hashes(spent.hashes), pa.nulls(payees, pa.binary())]),
             "spent_index": pa.concat_arrays([spent_index, pa.nulls(payees, pa.int32())]),
         },
         schema=LEG_SCHEMA,
@@ -319,16 +334,16 @@ _FOREIGN_PARTS = {"bitcoin-cash": "tokenData"}
 
 def _check_header(block: Block, height: int, block_hash: bytes, chain: Chain) -> tuple[bytes | None, int]:
     """Parent's hash (None for the first block) and time of a block whose header has the hash asked for."""
-    _must_be([block["height"], block["time"], block["nonce"], block["version"]], int)
+    must_be([block["height"], block["time"], block["nonce"], block["version"]], int)
     if block["height"] != height:
         raise Fault(height, f"the node says that its height is {brief(block['height'])}")
-    parent = _hash(block["previousblockhash"]) if height else bytes(32)
+    parent = read_hash(block["previousblockhash"]) if height else bytes(32)
     bits = unhexlify(block["bits"])
     header = b"".join(
         (
             (block["version"] & 0xFFFFFFFF).to_bytes(4, "little"),
             parent[::-1],
-            _hash(block["merkleroot"])[::-1],
+            read_hash(block["merkleroot"])[::-1],
             block["time"].to_bytes(4, "little"),
             bits[::-1],
             block["nonce"].to_bytes(4, "little"),
@@ -337,7 +352,7 @@ def _check_header(block: Block, height: int, block_hash: bytes, chain: Chain) ->
     found = sha256(sha256(header).digest()).digest()[::-1]
     if found != block_hash or len(bits) != 4:
         raise Fault(height, f"its header has the hash {found.hex()}, and {block_hash.hex()} was asked for")
-    if _hash(block["hash"]) != block_hash:
+    if read_hash(block["hash"]) != block_hash:
         raise Fault(height, f"it calls itself {block['hash']}, and {block_hash.hex()} was asked for")
     if chain.name in _WORK_IS_THE_HASH and int.from_bytes(found, "big") > _target(bits):
         raise Fault(height, "its hash is above its own target: there is no work in it")
@@ -350,94 +365,3 @@ def _target(bits: bytes) -> int:
     if mantissa & 0x800000:
         return -1
     return mantissa << 8 * (exponent - 3) if exponent > 3 else mantissa >> 8 * (3 - exponent)
-
-
-def _must_be(values: list[Any], kind: type) -> None:
-    if not set(map(type, values)) <= {kind}:
-        raise TypeError
-
-
-def _hash(text: Any) -> bytes:
-    return _hashes([text]).tobytes()
-
-
-def _hashes(values: list[Any]) -> Hashes:
-    texts = _texts(values)
-    if not pc.all(pc.equal(pc.binary_length(texts), 64), min_count=0).as_py():
-        raise ValueError
-    return hex_bytes(texts).reshape(-1, 32)
-
-
-def _scripts(values: list[Any]) -> pa.Array:
-    texts = pc.utf8_lower(_texts(values))
-    hex_bytes(texts)
-    return texts
-
-
-def _texts(values: list[Any]) -> pa.Array:
-    texts = pa.array(values, pa.string())
-    if texts.null_count:
-        raise TypeError
-    return texts
-
-
-def _integers(values: list[Any], least: int, largest: int) -> Integers:
-    _must_be(values, int)
-    if values and (min(values) < least or max(values) > largest):
-        raise ValueError
-    return np.array(values, np.int64)
-
-
-def _words(values: list[Any]) -> pa.Array:
-    """Numbers of 32 bits, some of which nodes write with a sign and some without, as hexadecimal words."""
-    words = (_integers(values, -(2**31), 2**32 - 1) & 0xFFFFFFFF).astype("<u4")
-    return _digits(words.view(np.uint8).reshape(-1, 4))
-
-
-def _digits(rows: NDArray[np.uint8]) -> pa.Array:
-    """Hexadecimal text of each row of bytes."""
-    digits = np.frombuffer(hexlify(rows.tobytes()), np.uint8)
-    return fixed_texts(digits.reshape(len(rows), 2 * rows.shape[1]))
-
-
-def _stored(hashes: Hashes) -> pa.Array:
-    data = pa.py_buffer(np.ascontiguousarray(hashes))
-    return pa.Array.from_buffers(pa.binary(32), len(hashes), [None, data]).cast(pa.binary())
-
-
-def _sized(scripts: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """Scripts with the number of bytes before each, both as hexadecimal text."""
-    return _sizes(np.asarray(pc.binary_length(scripts)) // 2), scripts
-
-
-def _sizes(counts: NDArray[Any]) -> pa.Array:
-    """Counts as the chain writes them, as hexadecimal text."""
-    distinct, places = np.unique(counts, return_inverse=True)
-    return pa.array([_size(count) for count in distinct.tolist()], pa.string()).take(pa.array(places))
-
-
-def _size(count: int) -> str:
-    if count < 253:
-        return f"{count:02x}"
-    width, mark = (2, "fd") if count < 2**16 else (4, "fe") if count < 2**32 else (8, "ff")
-    return mark + count.to_bytes(width, "little").hex()
-
-
-def _grouped(texts: pa.Array, counts: Integers) -> pa.Array:
-    """The texts of each group joined to one, for groups of these sizes."""
-    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
-    return pc.binary_join(pa.ListArray.from_arrays(offsets, texts), "")
-
-
-def _amounts(values: list[Any]) -> Integers:
-    """Whole satoshi of amounts given as digits; one that is no amount raises ValueError."""
-    texts = pa.array(values if set(map(type, values)) <= {str} else [""], pa.string())
-    if pc.all(pc.match_substring_regex(texts, _PLAIN_PATTERN), min_count=0).as_py():
-        return np.asarray(pc.replace_substring(texts, ".", "").cast(pa.int64()))
-    return np.array([exact_sat(value) for value in values], np.int64)
-
-
-def _places(counts: Integers) -> Integers:
-    """Number of each element within its group, for groups of these sizes."""
-    ends = np.cumsum(counts)
-    return np.arange(int(counts.sum())) - np.repeat(ends - counts, counts)
