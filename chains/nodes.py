@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
-from chains.ledger import LegBatch
+from chains.ledger import Kind, LegBatch
 from chains.registry import Chain
 
 
@@ -29,6 +29,7 @@ class NodeFacts:
     software: str  # as it names itself; '' where it does not
     internal: str  # where internal calls come from: trace_block, callTracer, none; '' where a chain has none
     unread: tuple[str, ...] = ()  # what the chain has and this node cannot tell, each in a few words
+    kinds: tuple[Kind, ...] = tuple(Kind)  # of transfers that it tells of, if a block has any
 
 
 class BlockSource(Protocol):

@@ -5,7 +5,8 @@ lengthen in one transaction, so that a killed process leaves the ledger at a blo
 takes away everything above the fork in the same transaction that brings the first blocks of the new branch.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import duckdb
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chains.errors import BadAnswer, BranchChanged
-from chains.ledger import LegBatch
+from chains.ledger import Kind, LegBatch
 from chains.nodes import Head, NodeFacts
 from chains.registry import Chain
 from datasets.frozen import write_freezes, write_frozen_labels
@@ -43,6 +44,9 @@ class NodeRun:
     facts: NodeFacts
     started_at: datetime  # naive UTC
     code_version: str
+    profiles: Mapping[str, str] = field(
+        default_factory=dict
+    )  # event profiles given for this run, by contract
 
     @property
     def source(self) -> Source:
@@ -106,7 +110,7 @@ def commit_blocks(
         told = shared_hashes(connection, number, heights=gone)
         removed = 0 if fork is None else _remove_above(connection, number, fork)
         _check_links(connection, number, run, batch.blocks)
-        replaced = _remove_heights(connection, number, first, last)
+        replaced = _remove_heights(connection, number, (first, last), _told_kinds(run.facts))
         writing = _resume(ledger, run, number)
         writing.final_height = head.final_height
         before = (writing.transfers, writing.legs, writing.quarantined)
@@ -124,6 +128,7 @@ def commit_blocks(
         told = pa.concat_tables([told, shared_hashes(connection, number, heights=(first, last))])
         count_once(connection, number, told, utxo=run.chain.utxo)
         _write_run(writing, run)
+        _write_profiles(connection, number, run.profiles)
         if batch.freezes.num_rows or fork is not None or replaced:
             write_frozen_labels(ledger, run.chain)
     return Committed(
@@ -134,6 +139,15 @@ def commit_blocks(
         removed=removed,
         replaced=replaced,
     )
+
+
+def read_profiles(ledger: Ledger, chain: Chain) -> dict[str, str]:
+    """Return the event profiles that earlier runs were given, by contract."""
+    rows = ledger.connection.execute(
+        "SELECT contract, profile FROM token_profile JOIN chain USING (chain) WHERE caip2 = $1 ORDER BY 1",
+        [chain.caip2],
+    ).fetchall()
+    return dict(rows)
 
 
 def note_head(ledger: Ledger, run: NodeRun, head: Head) -> None:
@@ -183,7 +197,7 @@ def _check_links(connection: duckdb.DuckDBPyConnection, chain: int, run: NodeRun
 
 
 def _remove_above(connection: duckdb.DuckDBPyConnection, chain: int, fork: int) -> int:
-    removed = _remove_heights(connection, chain, fork + 1, HIGHEST)
+    removed = _remove_heights(connection, chain, (fork + 1, HIGHEST), list(Kind))
     connection.execute("DELETE FROM synced WHERE chain = $1 AND first_height > $2", [chain, fork])
     connection.execute(
         "UPDATE synced SET last_height = least(last_height, $2) WHERE chain = $1", [chain, fork]
@@ -191,42 +205,44 @@ def _remove_above(connection: duckdb.DuckDBPyConnection, chain: int, fork: int) 
     return removed
 
 
-def _remove_heights(connection: duckdb.DuckDBPyConnection, chain: int, first: int, last: int) -> int:
+def _told_kinds(facts: NodeFacts) -> list[Kind]:
+    """Return the kinds of transfers that the node tells of: those of files are kept where it is silent."""
+    silent = {Kind.GENESIS} | ({Kind.INTERNAL} if facts.internal == "none" else set())
+    return [kind for kind in facts.kinds if kind not in silent]
+
+
+def _remove_heights(
+    connection: duckdb.DuckDBPyConnection, chain: int, heights: tuple[int, int], kinds: Sequence[Kind]
+) -> int:
     """Take away what the ledger says of these heights, and count it where it came from."""
-    span = {"chain": chain, "first": first, "last": last}
-    gone = connection.execute(
-        """
-        SELECT batch, count(*) FROM transfer
-        WHERE chain = $chain AND height BETWEEN $first AND $last GROUP BY batch
-        """,
-        span,
-    ).fetchall()
-    if gone:
-        connection.execute(
-            """
-            DELETE FROM leg WHERE transfer IN (
-                SELECT transfer FROM transfer WHERE chain = $chain AND height BETWEEN $first AND $last
-            )
-            """,
-            span,
-        )
-        connection.execute(
-            "DELETE FROM transfer WHERE chain = $chain AND height BETWEEN $first AND $last", span
-        )
-        for batch, count in gone:
-            connection.execute("UPDATE batch SET replaced = replaced + $2 WHERE batch = $1", [batch, count])
-    connection.execute("DELETE FROM block WHERE chain = $chain AND height BETWEEN $first AND $last", span)
     connection.execute(
-        "DELETE FROM freeze_event WHERE chain = $chain AND height BETWEEN $first AND $last", span
+        """
+        CREATE OR REPLACE TEMPORARY TABLE gone AS
+        SELECT transfer, batch FROM transfer
+        WHERE chain = $1 AND height BETWEEN $2 AND $3 AND list_contains($4, kind::VARCHAR)
+        """,
+        [chain, *heights, [kind.value for kind in kinds]],
     )
+    counts = connection.execute("SELECT batch, count(*) FROM gone GROUP BY batch").fetchall()
+    if counts:
+        connection.execute("DELETE FROM leg WHERE transfer IN (SELECT transfer FROM gone)")
+        connection.execute("DELETE FROM transfer WHERE transfer IN (SELECT transfer FROM gone)")
+    for batch, count in counts:
+        connection.execute("UPDATE batch SET replaced = replaced + $2 WHERE batch = $1", [batch, count])
+    for table in ("block", "freeze_event"):
+        connection.execute(
+            f"DELETE FROM {table} WHERE chain = $1 AND height BETWEEN $2 AND $3",  # noqa: S608
+            [chain, *heights],
+        )
     connection.execute(
         """
         DELETE FROM quarantine
-        WHERE height BETWEEN $first AND $last AND batch IN (SELECT batch FROM batch WHERE chain = $chain)
+        WHERE height BETWEEN $2 AND $3 AND batch IN (SELECT batch FROM batch WHERE chain = $1)
         """,
-        span,
+        [chain, *heights],
     )
-    return sum(count for _, count in gone)
+    connection.execute("DROP TABLE gone")
+    return sum(count for _, count in counts)
 
 
 def _write_blocks(connection: duckdb.DuckDBPyConnection, chain: int, blocks: pa.Table) -> None:
@@ -286,6 +302,13 @@ def _write_head(connection: duckdb.DuckDBPyConnection, chain: int, facts: NodeFa
         """,
         [chain, facts.url, facts.software, head.height, head.final_height, _now()],
     )
+
+
+def _write_profiles(connection: duckdb.DuckDBPyConnection, chain: int, profiles: Mapping[str, str]) -> None:
+    for contract, profile in profiles.items():
+        connection.execute(
+            "INSERT OR REPLACE INTO token_profile VALUES ($1, $2, $3)", [chain, contract, profile]
+        )
 
 
 def _resume(ledger: Ledger, run: NodeRun, chain: int) -> Writing:

@@ -8,7 +8,7 @@ import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -65,6 +65,7 @@ class SyncOptions:
     seconds_per_commit: float = 60.0
     readers: int = 2
     poll_seconds: float = 5.0
+    profiles: Mapping[str, str] = field(default_factory=dict)  # to be remembered, by contract
     wait_seconds: float = 30.0  # for other processes that hold the ledger
     threads: int | None = None
 
@@ -143,7 +144,8 @@ def sync_chain(
     """
     head = source.head()
     options = _settled(options, head)
-    run = NodeRun(source.chain, source.facts, datetime.now(UTC).replace(tzinfo=None), code_version)
+    started_at = datetime.now(UTC).replace(tzinfo=None)
+    run = NodeRun(source.chain, source.facts, started_at, code_version, options.profiles)
     result = SyncResult(source.chain.caip2, None, None, 0, 0, 0, 0, 0, 0, head.height)
     sync = _Sync(source, ledger, options, tell, run, head, result)
     try:

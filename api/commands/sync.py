@@ -1,7 +1,7 @@
 """Read a chain from a node, block by block."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +11,7 @@ from api.commands.common import Dir, Json, clean, code_version, read_settings, s
 from chains.errors import InputError
 
 if TYPE_CHECKING:
+    from api.settings import Settings
     from chains.nodes import BlockSource
     from chains.registry import Chain
     from datasets.sync import SyncEvent, SyncPlan, SyncResult
@@ -82,23 +83,30 @@ def sync_blocks(  # noqa: PLR0917  (each parameter is an option of the command)
     from chains.rpc import RpcLimits
     from datasets.sync import SyncOptions, sync_chain
 
+    found = find_chain(chain)
+    given = read_profiles(profiles or [])
     options = SyncOptions(
         first=first,
         last=last,
         follow=follow,
         force=force,
         poll_seconds=poll,
+        profiles=given,
         wait_seconds=settings.wait_seconds,
         threads=settings.threads,
     )
     version = code_version()
-    found = find_chain(chain)
     limits = RpcLimits(requests_per_second=rate)
     try:
         with (
             _stopped_by_term(),
             open_node(
-                found, rpc, limits=limits, listed=listed or [], profiles=profiles or [], internal=internal
+                found,
+                rpc,
+                limits=limits,
+                listed=listed or [],
+                profiles=known_profiles(settings, found) | given,
+                internal=internal,
             ) as source,
             show_heights(found.name) as show,
         ):
@@ -122,7 +130,7 @@ def open_node(
     *,
     limits: Any,
     listed: list[str],
-    profiles: list[str],
+    profiles: Mapping[str, str],
     internal: str = "auto",
 ) -> "BlockSource":
     """Return the open node of a chain that can be read block by block; raises InputError for another."""
@@ -137,17 +145,26 @@ def open_node(
     if chain.family == "evm" and not chain.simulated:
         from chains.evm import EvmNode
 
-        return EvmNode(
-            url, chain, limits=limits, listed=listed, profiles=read_profiles(profiles), internal=internal
-        )
+        return EvmNode(url, chain, limits=limits, listed=listed, profiles=profiles, internal=internal)
     if chain.family == "tron":
         from chains.tron import TronNode
 
-        return TronNode(url, chain, limits=limits, listed=listed, profiles=read_profiles(profiles))
+        return TronNode(url, chain, limits=limits, listed=listed, profiles=profiles)
     raise InputError(
         f"blocks of {chain.name} cannot be read from a node: Bitcoin's kind, EVM chains and TRON can; "
         "for others there is `silkscreen import`"
     )
+
+
+def known_profiles(settings: "Settings", chain: "Chain") -> dict[str, str]:
+    """Return the event profiles that earlier runs were given for tokens of the chain."""
+    from datasets.blocks import read_profiles
+    from datasets.store import open_ledger
+
+    if not settings.ledger.exists():
+        return {}
+    with open_ledger(settings.ledger, wait_seconds=settings.wait_seconds) as ledger:
+        return read_profiles(ledger, chain)
 
 
 def read_profiles(texts: list[str]) -> dict[str, str]:

@@ -35,3 +35,11 @@ CREATE TABLE freeze_event (
     address BIGINT NOT NULL,
     frozen BOOLEAN NOT NULL
 );
+
+-- Tokens whose events are to be read as those of another well-known one; said once, used from then on.
+CREATE TABLE token_profile (
+    chain SMALLINT NOT NULL,
+    contract VARCHAR NOT NULL,
+    profile VARCHAR NOT NULL,
+    PRIMARY KEY (chain, contract)
+);

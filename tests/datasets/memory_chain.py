@@ -80,6 +80,7 @@ class MemoryChain:
     before_read: Callable[[int, int], None] | None = None
     reads: list[tuple[int, int]] = field(default_factory=list)
     name: str = "http://127.0.0.1:1"
+    internal: str = "trace_block"
 
     def mine(self, *blocks: Sequence[Thing], salt: int = 0) -> None:
         """Add blocks at the top."""
@@ -94,7 +95,7 @@ class MemoryChain:
 
     @property
     def facts(self) -> NodeFacts:
-        return NodeFacts(self.name, "memory/1.0", "trace_block")
+        return NodeFacts(self.name, "memory/1.0", self.internal)
 
     def head(self) -> Head:
         height = len(self.blocks) - 1

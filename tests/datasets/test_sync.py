@@ -7,7 +7,7 @@ import pytest
 
 from chains.errors import BadAnswer, BranchChanged, InputError, NodeUnavailable
 from chains.registry import find_chain
-from datasets.blocks import Stretch, read_stretches
+from datasets.blocks import Stretch, read_profiles, read_stretches
 from datasets.export import export_lines
 from datasets.ingest import ImportResult, ingest_batches
 from datasets.labels import label_rows
@@ -16,7 +16,7 @@ from datasets.store import Ledger, open_ledger
 from datasets.sync import SyncEvent, SyncOptions, SyncResult, missing_heights, sync_chain
 from datasets.writing import Source
 from tests.datasets.batches import EURO, Row, make_batches
-from tests.datasets.memory_chain import ETHEREUM, TOKEN, Freeze, MemoryChain, Pay, Reject, make_blocks
+from tests.datasets.memory_chain import ETHEREUM, TOKEN, Block, Freeze, MemoryChain, Pay, Reject, make_blocks
 
 A, B, C = (f"0x{digit * 40}" for digit in "abc")
 
@@ -362,3 +362,29 @@ def test_a_file_that_tells_more_often_than_an_earlier_one_adds_the_rest(tmp_path
         assert (first.duplicate, second.duplicate) == (0, 2)
         bank = [Row(hash=b"rent", minute=minute) for minute in (1, 2)]
         assert [loose_file(ledger, [row], str(i)).duplicate for i, row in enumerate(bank)] == [0, 0]
+
+
+@pytest.mark.parametrize(("internal", "kept"), [("none", 2), ("callTracer", 1)])
+def test_what_a_node_cannot_tell_is_kept_from_files(tmp_path: Path, internal: str, kept: int) -> None:
+    path = tmp_path / "ledger.duckdb"
+    chain = MemoryChain(internal=internal)
+    chain.mine([Pay(A, B, 1)])
+    told = [Pay(None, A, 9, kind="genesis"), Pay(A, C, 9, kind="internal"), Pay(B, C, 9)]
+    with open_ledger(path, write=True) as ledger:
+        batch = make_blocks([Block(tuple(told), b"", 0)], 0)
+        ingest_batches(ledger, [batch], source=Source(ETHEREUM, "file", "f", "00"), code_version="1")
+    sync(chain, path)
+    with open_ledger(path) as ledger:
+        counts = ledger.connection.execute(
+            "SELECT layout, transfers - replaced FROM batch ORDER BY 1"
+        ).fetchall()
+    assert counts == [("file", kept), ("node", 1)]
+
+
+def test_an_event_profile_is_said_once(chain: MemoryChain, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+    sync(chain, path, last=3, profiles={A: "tether"})
+    sync(chain, path, profiles={B: "weth"})
+    with open_ledger(path) as ledger:
+        assert read_profiles(ledger, ETHEREUM) == {A: "tether", B: "weth"}
+        assert read_profiles(ledger, find_chain("polygon")) == {}
