@@ -1,0 +1,144 @@
+"""The whole way with real nodes: sync over HTTP, SIGKILL half-way, resume, build, screen, to the last unit.
+
+The balances of the ledger are compared with the nodes' own: the set of unspent outputs of Bitcoin Core's
+consensus code, the state of an EVM node, and `balanceOf` of each token's contract.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chains.address import script_account
+from chains.errors import LedgerError
+from tests.nodes import ledgers
+from tests.nodes.anvil import Anvil, run_anvil
+from tests.nodes.core_answers import describe_script
+from tests.nodes.ledgers import Portions, balances, command, json_of, start_sync, synced_to
+from tests.nodes.proxy import Faults, run_proxy
+from tests.nodes.regtest import RegtestNode, run_regtest
+
+REGTEST = "bitcoin-regtest"
+ANVIL = "eip155:31337"
+LAST_TRANSFER = 80  # of the EVM history; the blocks above it are empty
+BTC, ETH = "slip44:1", "slip44:60"
+SLOW = Faults(delay=1.0, delay_seconds=0.02)
+"""Late answers, so that there is a middle in which to kill."""
+
+
+@pytest.fixture(scope="module")
+def regtest() -> Iterator[RegtestNode]:
+    with run_regtest() as node:
+        node.mine(5)
+        node.reorg(3)
+        yield node
+
+
+@pytest.fixture(scope="module")
+def anvil() -> Iterator[Anvil]:
+    with run_anvil() as node:
+        yield node
+
+
+def expected_coins(node: RegtestNode) -> dict[str, int]:
+    """Satoshi by the ledger's name of the account, over what can and what cannot be spent."""
+    sums: Counter[str] = Counter()
+    for script, sat in [*node.unspent().items(), *node.unspendable().items()]:
+        sums[describe_script(script).get("address") or script_account(script.hex())] += sat
+    return dict(sorted(sums.items()))
+
+
+def kill_half_way(chain: str, url: str, folder: Path, *words: str, height: int) -> int:
+    """Sync in small commits, kill it with SIGKILL in the middle, and return how far it had come."""
+    with run_proxy(url, SLOW) as proxy:
+        process = start_sync(chain, proxy.url, folder, *words, portions=Portions())
+        try:
+            while process.poll() is None and synced_to_now(folder) < height // 3:
+                time.sleep(0.005)
+            assert process.poll() is None, (folder / "sync.log").read_text()
+        finally:
+            process.kill()
+            process.wait()
+    return synced_to(folder)
+
+
+def synced_to_now(folder: Path) -> int:
+    """How far the ledger is, where nobody holds it just now."""
+    try:
+        return synced_to(folder)
+    except LedgerError:
+        return -1
+
+
+def test_a_bitcoin_node_killed_half_way_resumed_built_and_screened(
+    regtest: RegtestNode, tmp_path: Path
+) -> None:
+    to = ["--from", "0", "--to", str(regtest.height)]
+    reached = kill_half_way(REGTEST, regtest.url, tmp_path, *to, height=regtest.height)
+    assert 0 < reached < regtest.height
+    result = json_of(command("sync", REGTEST, "--rpc", regtest.url, *to, "--json", folder=tmp_path))
+    assert (result["first"], result["last"]) == (reached + 1, regtest.height)
+    again = json_of(command("sync", REGTEST, "--rpc", regtest.url, *to, "--json", folder=tmp_path))
+    assert again["blocks"] == 0
+    assert balances(tmp_path, BTC) == expected_coins(regtest)
+    assert ledgers.held(tmp_path)["blocks"][-1][2].hex() == regtest.tip
+
+    built = json_of(command("build", "--json", folder=tmp_path))
+    caip2 = "bip122:0f9188f13cb7b2c71f2a335e3a4fc328"
+    assert built["heads"][caip2]["height"] == regtest.height
+    address = next(account for account in expected_coins(regtest) if account.startswith("bcrt1"))
+    screened = json_of(command("screen", f"{caip2}:{address}", "--json", folder=tmp_path))
+    assert screened["subject"]["account_id"] == f"{caip2}:{address}"
+    assert screened["risk_level"] == "UNKNOWN"  # no model, no label: it says so
+
+
+def anvil_words(node: Anvil, folder: Path) -> list[str]:
+    """Import the node's first state, and return what sync needs to know of its tokens."""
+    words = ["--listed", node.contracts["Coin"]]
+    words += ["--profile", f"{node.contracts['TetherLike']}=tether"]
+    words += ["--profile", f"{node.contracts['WrappedLike']}=weth"]
+    command("import", "genesis", str(node.genesis), "--chain", ANVIL, folder=folder)
+    return words
+
+
+def check_account_chain(node: Anvil, folder: Path) -> None:
+    """The ledger says of every account and every token what the node's own state says."""
+    assert balances(folder, ETH) == node.balances()
+    known = {account.address.lower() for account in node.accounts} | {
+        contract.lower() for contract in node.contracts.values()
+    }
+    for name in ("Coin", "TetherLike", "WrappedLike", "OldToken"):
+        contract = node.history.tokens[name]
+        said = balances(folder, f"erc20:{contract}")
+        assert said == node.token_balances(contract, sorted(known | set(said))), name
+        assert said, name
+
+
+def test_an_evm_node_killed_half_way_resumed_built_and_screened(anvil: Anvil, tmp_path: Path) -> None:
+    words = anvil_words(anvil, tmp_path)
+    to = ["--from", "0", "--to", str(anvil.height)]
+    reached = kill_half_way(ANVIL, anvil.url, tmp_path, *words, *to, height=anvil.height)
+    assert 0 < reached < anvil.height
+    line = ["sync", ANVIL, "--rpc", anvil.url, *words, *to, "--json"]
+    result = json_of(command(*line, folder=tmp_path))
+    assert (result["first"], result["last"]) == (reached + 1, anvil.height)
+    assert json_of(command(*line, folder=tmp_path))["blocks"] == 0
+    check_account_chain(anvil, tmp_path)
+
+    # What was forged stays in the ledger as it was said, and too large amounts are set aside.
+    forged = balances(tmp_path, f"erc20:{anvil.history.tokens['Forger']}")
+    assert sorted(forged.values()) == [-(10**38 - 1), 10**38 - 1]
+    held = ledgers.held(tmp_path)
+    assert [row[2] for row in held["quarantine"]] == ["too_large", "too_large"]
+    frozen = anvil.accounts[2].address.lower()
+    assert [(row[6], row[7]) for row in held["freezes"]] == [(frozen, True), (frozen, False)]
+    assert [(row[0], row[6] is not None) for row in held["labels"]] == [(frozen, True)]  # and withdrawn
+
+    built = json_of(command("build", "--json", folder=tmp_path))
+    assert built["heads"][ANVIL]["height"] == LAST_TRANSFER
+    payer = f"{ANVIL}:{anvil.accounts[1].address}"
+    screened = json_of(command("screen", payer, "--json", folder=tmp_path))
+    assert screened["subject"]["account_id"] == payer.lower()
+    assert screened["coverage"]
