@@ -6,11 +6,13 @@ account and what is wrong there. Nothing is believed that an import wrote down a
 """
 
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import duckdb
 
 from chains.errors import LedgerError
 from chains.registry import Chain
@@ -142,8 +144,9 @@ def views(ledger: Ledger) -> Iterator[None]:
     try:
         yield
     finally:
-        for name in VIEWS:
-            ledger.connection.execute(f"DROP VIEW IF EXISTS {name}")
+        with suppress(duckdb.Error):  # after an error inside a transaction nothing more can be done in it
+            for name in VIEWS:
+                ledger.connection.execute(f"DROP VIEW IF EXISTS {name}")
 
 
 def read_query(name: str) -> str:

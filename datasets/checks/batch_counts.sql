@@ -1,6 +1,6 @@
 -- A batch has the rows that its custody record counts. What a node's blocks replaced is counted there too; the
--- heights of a node's batch are those of its blocks, with or without transfers, and what it set aside in blocks
--- that were abandoned is gone.
+-- heights of a node's batch are those of its blocks, with or without transfers; and what nodes and indexers set
+-- aside in blocks that have since been read anew is gone.
 WITH moved AS (
     SELECT batch, count(*) AS transfers, count(*) FILTER (lossy) AS lossy, count(*) FILTER (repeated) AS repeated,
            bool_or(height IS NULL OR (position IS NULL AND hash IS NULL)) AS loose,
@@ -34,7 +34,8 @@ judged AS (
            'is said to reach from ' || coalesce(b.first_time::VARCHAR, 'no time') || ' to '
            || coalesce(b.last_time::VARCHAR, 'none') || ', reaches from ' || coalesce(m.first_time::VARCHAR, 'no time')
            || ' to ' || coalesce(m.last_time::VARCHAR, 'none'), NULL),
-        if(if(b.layout = 'node', b.quarantined < coalesce(q.quarantined, 0), b.quarantined <> coalesce(q.quarantined, 0)),
+        if(b.quarantined < coalesce(q.quarantined, 0)
+           OR (b.quarantined > coalesce(q.quarantined, 0) AND b.layout <> 'node' AND b.layout NOT LIKE 'pull:%'),
            'counts ' || b.quarantined || ' rows set aside, has ' || coalesce(q.quarantined, 0), NULL)
     ]) AS fault
     FROM batch AS b

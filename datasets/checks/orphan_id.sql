@@ -51,6 +51,13 @@ LEFT JOIN address AS a ON a.address = l.address
 LEFT JOIN label_file AS g ON g.label_file = l.label_file
 WHERE a.address IS NULL OR a.chain <> l.chain OR g.label_file IS NULL
 UNION ALL
+SELECT c.caip2, p.last_height, NULL, a.account,
+       'the pulled history''s address is ' || if(a.address IS NULL, 'not there', 'of another chain')
+FROM pulled AS p
+LEFT JOIN chain AS c ON c.chain = p.chain
+LEFT JOIN address AS a ON a.address = p.address
+WHERE a.address IS NULL OR a.chain <> p.chain
+UNION ALL
 SELECT NULL, q.height, NULL, NULL, 'a row set aside (' || q.reason || ') is of no batch'
 FROM quarantine AS q
 WHERE q.batch NOT IN (SELECT batch FROM batch)

@@ -1,19 +1,23 @@
--- Above the newest final block that the node named, and only there, transfers are provisional.
-WITH whole AS (
-    SELECT t.transfer, t.provisional, n.final_height
+-- Above the newest final block that the node named, and only there, transfers are provisional. (A node that
+-- lags names a lower one later on: what was final before stays so, but nothing is final above a provisional
+-- transfer.)
+WITH open AS (SELECT chain, min(height) AS lowest FROM transfer WHERE provisional GROUP BY chain),
+judged AS (
+    SELECT t.transfer, CASE
+        WHEN t.provisional AND t.height IS NULL THEN 'provisional and has no height'
+        WHEN t.provisional AND n.final_height IS NULL THEN 'provisional, and no node says what is final'
+        WHEN t.provisional AND t.height <= n.final_height THEN 'provisional, and block ' || n.final_height || ' is final'
+        WHEN NOT t.provisional AND t.height > n.final_height AND t.height >= o.lowest AND EXISTS (
+            FROM synced AS s WHERE s.chain = t.chain AND t.height BETWEEN s.first_height AND s.last_height
+        ) THEN 'not provisional, and final is only block ' || n.final_height
+    END AS fault
     FROM transfer AS t
-    LEFT JOIN synced AS s ON s.chain = t.chain AND t.height BETWEEN s.first_height AND s.last_height
+    LEFT JOIN open AS o ON o.chain = t.chain
     LEFT JOIN node_head AS n ON n.chain = t.chain
-    WHERE t.provisional OR (s.first_height IS NOT NULL AND t.height > n.final_height)
+    WHERE t.provisional OR t.height >= o.lowest
 )
-SELECT c.caip2 AS chain, t.height, t.hash, NULL::VARCHAR AS account,
-       t.kind || ' transfer is ' || CASE
-           WHEN NOT w.provisional THEN 'not provisional, and final is only block ' || w.final_height
-           WHEN t.height IS NULL THEN 'provisional and has no height'
-           WHEN w.final_height IS NULL THEN 'provisional, and no node says what is final'
-           ELSE 'provisional, and block ' || w.final_height || ' is final'
-       END AS what
-FROM whole AS w
-JOIN transfer AS t ON t.transfer = w.transfer
+SELECT c.caip2 AS chain, t.height, t.hash, NULL::VARCHAR AS account, t.kind || ' transfer is ' || j.fault AS what
+FROM judged AS j
+JOIN transfer AS t ON t.transfer = j.transfer
 LEFT JOIN chain AS c ON c.chain = t.chain
-WHERE NOT w.provisional OR t.height IS NULL OR w.final_height IS NULL OR t.height <= w.final_height
+WHERE j.fault IS NOT NULL

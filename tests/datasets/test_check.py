@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 
@@ -18,11 +19,11 @@ HEIGHTS = 40
 UTXO_CHAIN, EVM_CHAIN = RandomChain(UTXO).grow(HEIGHTS, 7), RandomChain(EVM).grow(HEIGHTS, 7)
 
 
-def sync(ledger: Ledger, node: RandomChain, first: int = 0, last: int | None = None) -> None:
-    """Commit blocks as following a node does."""
-    run = NodeRun(node.chain, node.facts, START, "test")
+def sync(ledger: Ledger, node: RandomChain, first: int = 0, last: int | None = None, *, run: int = 1) -> None:
+    """Commit blocks as following a node does; runs of another number have a custody record of their own."""
+    started = NodeRun(node.chain, node.facts, START + timedelta(minutes=run), "test")
     last = node.head().height if last is None else last
-    commit_blocks(ledger, run, node.read_blocks(first, last), head=node.head())
+    commit_blocks(ledger, started, node.read_blocks(first, last), head=node.head())
 
 
 def good_ledger() -> Ledger:
