@@ -227,7 +227,7 @@ class _Reading:
         values = write_digits(paid.value_sat.astype("<i8").view(np.uint8).reshape(-1, 8))
         paying = pc.binary_join_element_wise(values, *write_sized(paid.scripts), "")
         written = pc.binary_join_element_wise(
-            write_words([tx["version"] for tx in self.txs]),
+            write_words([tx["version"] for tx in self.txs], -(2**31)),
             write_sizes(counts),
             join_groups(pa.concat_arrays([spending, making]).take(pa.array(order)), counts),
             write_sizes(paid.counts),
@@ -341,7 +341,7 @@ def _check_header(block: Block, height: int, block_hash: bytes, chain: Chain) ->
     bits = unhexlify(block["bits"])
     header = b"".join(
         (
-            (block["version"] & 0xFFFFFFFF).to_bytes(4, "little"),
+            block["version"].to_bytes(4, "little", signed=block["version"] < 0),
             parent[::-1],
             read_hash(block["merkleroot"])[::-1],
             block["time"].to_bytes(4, "little"),

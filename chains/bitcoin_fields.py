@@ -64,9 +64,9 @@ def read_integers(values: list[Any], least: int, largest: int) -> Integers:
     return np.array(values, np.int64)
 
 
-def write_words(values: list[Any]) -> pa.Array:
-    """Numbers of 32 bits, some of which nodes write with a sign and some without, as hexadecimal words."""
-    words = (read_integers(values, -(2**31), 2**32 - 1) & 0xFFFFFFFF).astype("<u4")
+def write_words(values: list[Any], least: int = 0) -> pa.Array:
+    """Numbers of 32 bits as hexadecimal words; some nodes write some of them with a sign, some without."""
+    words = (read_integers(values, least, 2**32 - 1) & 0xFFFFFFFF).astype("<u4")
     return write_digits(words.view(np.uint8).reshape(-1, 4))
 
 
