@@ -11,10 +11,11 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from chains.assets import native_asset, token_reference
+from chains.deep_json import decode_json
 from chains.errors import InputError, RpcError, WrongChain
 from chains.evm_blocks import BlockAnswers, BlockHead, decode_block, read_head
 from chains.evm_events import Questions
-from chains.evm_hex import Misread, as_address, as_list, as_record, read_hash
+from chains.evm_hex import as_address, as_list, as_record
 from chains.evm_legs import LegColumns
 from chains.evm_read import (
     BLOCK,
@@ -24,12 +25,10 @@ from chains.evm_read import (
     ask_receipts,
     ask_traces,
     checked_head,
-    decode_json,
     find_receipts,
     find_tracing,
     read_header,
     reading,
-    transaction_hashes,
 )
 from chains.evm_rewards import ethereum_rewards
 from chains.evm_state import UNLISTED_COIN, TokenNames, ask_balance, ask_owner, has_code
@@ -38,7 +37,7 @@ from chains.nodes import Head, NodeFacts
 from chains.registry import Chain
 from chains.rpc import Call, RpcClient, RpcLimits
 from chains.tokens import find_profiles
-from chains.traces import Frame, Movement, split_call_trees, split_traces
+from chains.traces import Movement, read_frames
 
 INTERNAL = ("auto", "trace_block", "callTracer", "none")
 _FINAL_DEPTH = 64
@@ -123,7 +122,8 @@ class EvmNode:
         for block, head, found, traced in zip(blocks, heads, receipts, traces, strict=True):
             method = TRACE_METHODS.get(self._facts.internal, BLOCK)
             with reading(client, head.height, head, method):
-                frames, rewards = self._read_traces(block, head, traced)
+                frames, rewards = read_frames(block, traced, self._facts.internal)
+                rewards = rewards or self._ask_rewards(block, head)
             with reading(client, head.height, head, f"{BLOCK} and {RECEIPTS}"):
                 self._decode(BlockAnswers(block, found, frames, rewards), head, columns)
         return columns.finish(self._names.find(columns.references))
@@ -164,27 +164,11 @@ class EvmNode:
     def _token(self, contract: str) -> str:
         return token_reference(self._chain, contract)
 
-    def _read_traces(
-        self, block: Mapping[str, Any], head: BlockHead, traced: object
-    ) -> tuple[list[list[Frame]] | None, list[tuple[str, int]]]:
-        """Return the frames of each transaction, None where they are not known, and the block's rewards."""
-        txids = [read_hash({"hash": text}, "hash") for text in transaction_hashes(block)]
-        frames: list[list[Frame]] | None = None
-        rewards: list[tuple[str, int]] = []
-        if self._facts.internal == "trace_block" and traced is not None:
-            frames, rewards = split_traces(traced, (head.height, head.hash), txids)
-        elif self._facts.internal == "callTracer" and traced is not None:
-            frames = split_call_trees(traced, head.height, txids)
-        elif self._facts.internal != "none":
-            frames = [[] for _ in txids]
-        if frames is not None:
-            _check_traced(block, frames)
-        mined = block.get("difficulty") not in (None, "0x0") and head.height > 0
-        if mined and not rewards and self._chain.caip2 == _ETHEREUM:
-            rewards = self._ask_rewards(block, head)
-        return frames, rewards
-
     def _ask_rewards(self, block: Mapping[str, Any], head: BlockHead) -> list[tuple[str, int]]:
+        """Return what Ethereum paid for a mined block whose node does not say it."""
+        mined = block.get("difficulty") not in (None, "0x0") and head.height > 0
+        if not mined or self._chain.caip2 != _ETHEREUM:
+            return []
         count = len(as_list(block.get("uncles"), "uncles"))
         calls: list[Call] = [
             ("eth_getUncleByBlockHashAndIndex", (block["hash"], hex(index))) for index in range(count)
@@ -212,17 +196,7 @@ class EvmNode:
             before, after = (ask_balance(self._client, payer, at) for at in (height - 1, height))
             verdict: bool | None = None
             if before is not None and after is not None:
-                missing = before + columns.net(payer, height) - after
+                missing = before + columns.net(payer) - after
                 verdict = {0: False, sum(mine.values()): True}.get(missing)
             verdicts |= dict.fromkeys(mine, verdict)
         return verdicts
-
-
-def _check_traced(block: Mapping[str, Any], frames: list[list[Frame]]) -> None:
-    """Every transaction has a trace but those that a chain makes for itself, without gas or value."""
-    for position, (transaction, found) in enumerate(
-        zip(as_list(block.get("transactions"), "transactions"), frames, strict=True)
-    ):
-        record = as_record(transaction, f"transaction {position}")
-        if not found and (record.get("gas"), record.get("value")) != ("0x0", "0x0"):
-            raise Misread(f"transaction {position}.trace", None, "there")

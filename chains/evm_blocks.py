@@ -18,6 +18,7 @@ from chains.evm_hex import (
     as_address,
     as_list,
     as_record,
+    is_hash,
     read_address,
     read_hash,
     read_height,
@@ -117,7 +118,7 @@ def decode_block(
         head, block, answers, columns, profiles, questions, verdicts,
         base_fee=read_optional(block, "baseFeePerGas"),
         miner=read_address(block, "miner"),
-        vaults=isinstance(first, dict) and first.get("type") == DEPOSIT_TYPE and "baseFeePerGas" in block,
+        vaults=isinstance(first, dict) and _kind(first) == DEPOSIT_TYPE and "baseFeePerGas" in block,
     )  # fmt: skip
     columns.open_block(head.height, head.hash, head.parent, head.seconds)
     for position, transaction in enumerate(transactions):
@@ -153,8 +154,10 @@ def _decode_transaction(reading: _Reading, position: int, transaction: Mapping[s
             columns.add(Kind.NATIVE, 0, sender, _payee(transaction, receipt), value)
         if frames:
             _add_internal(reading, position, frames)
-        places = LogPlaces(reading.head.height, reading.head.hash, txid, reading.next_log)
-        reading.next_log = add_logs(reading.columns, logs, places, reading.profiles, reading.questions)
+        if logs:
+            head, block = reading.head, reading.block
+            places = LogPlaces(head.height, block["hash"], transaction["hash"], reading.next_log)
+            reading.next_log = add_logs(columns, logs, places, reading.profiles, reading.questions)
     if not succeeded and logs:
         raise Misread("receipt.logs", f"{len(logs)} logs", "empty: the transaction failed")
     _add_fee(reading, transaction, receipt, sender)
@@ -164,17 +167,18 @@ def _check_places(
     reading: _Reading, position: int, transaction: Mapping[str, Any], receipt: Mapping[str, Any]
 ) -> bytes:
     """Return the transaction's hash, after holding the places that both records give against the block."""
-    txid = read_hash(transaction, "hash")
-    if read_hash(receipt, "transactionHash") != txid:
-        raise Misread("receipt.transactionHash", receipt["transactionHash"], f"0x{txid.hex()}")
+    txid, text = read_hash(transaction, "hash"), transaction["hash"]
+    if not is_hash(receipt.get("transactionHash"), text):
+        raise Misread("receipt.transactionHash", receipt["transactionHash"], text)
+    block, index = reading.block, hex(position)
     for name, record in (("", transaction), ("receipt.", receipt)):
-        if read_hash(record, "blockHash") != reading.head.hash:
+        if not is_hash(record.get("blockHash"), block["hash"]):
             raise OtherBranch(reading.head.height)
-        for key, wanted in (("blockNumber", reading.head.height), ("transactionIndex", position)):
-            if read_quantity(record, key) != wanted:
-                raise Misread(name + key, record[key], hex(wanted))
-    used = read_quantity(receipt, "gasUsed")
-    reading.gas += used
+        if read_quantity(record, "blockNumber") != reading.head.height:
+            raise Misread(f"{name}blockNumber", record["blockNumber"], block["number"])
+        if read_quantity(record, "transactionIndex") != position:
+            raise Misread(f"{name}transactionIndex", record["transactionIndex"], index)
+    reading.gas += read_quantity(receipt, "gasUsed")
     if read_quantity(receipt, "cumulativeGasUsed") != reading.gas:
         raise Misread("receipt.cumulativeGasUsed", receipt["cumulativeGasUsed"], hex(reading.gas))
     return txid
@@ -187,12 +191,17 @@ def _check_root(root: Frame, sender: str, value: int) -> None:
         raise Misread("trace.value", hex(root.value), hex(value))
 
 
+def _kind(transaction: Mapping[str, Any]) -> str:
+    kind = transaction.get("type")
+    return kind.lower() if isinstance(kind, str) else ""
+
+
 def _minted(transaction: Mapping[str, Any]) -> int:
     """Wei that a deposit creates for its sender, whether it then succeeds or not.
 
     The OP Stack says how much; Arbitrum creates the value that the deposit then pays on.
     """
-    kind = transaction.get("type")
+    kind = _kind(transaction)
     if kind == DEPOSIT_TYPE:
         return read_optional(transaction, "mint")
     return read_quantity(transaction, "value") if kind == ARBITRUM_DEPOSIT_TYPE else 0
@@ -264,7 +273,7 @@ def _add_fee(
     On the OP Stack the rest goes to its vaults, elsewhere it is burned or shared out by rules of the chain.
     """
     price = receipt.get("effectiveGasPrice")
-    if transaction.get("type") == DEPOSIT_TYPE:
+    if _kind(transaction) == DEPOSIT_TYPE:
         return
     if transaction.get("feeCurrency") is not None:
         reading.columns.reject("fee_in_token", f"paid in the token {shown(transaction['feeCurrency'])}")
@@ -274,7 +283,7 @@ def _add_fee(
     gas = read_quantity(receipt, "gasUsed")
     tip = max(0, effective - reading.base_fee) * gas
     base = effective * gas - tip
-    if transaction.get("type") == BLOB_TYPE:
+    if _kind(transaction) == BLOB_TYPE:
         base += read_optional(receipt, "blobGasUsed") * read_optional(receipt, "blobGasPrice")
     paid = read_optional(receipt, "l1Fee")
     payees = [(reading.miner, tip)]

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from chains.evm_hex import Misread, OtherBranch, as_address, as_hash, as_quantity, as_record
+from chains.evm_hex import Misread, OtherBranch, as_address, as_quantity, as_record, is_hash
 from chains.evm_legs import LegColumns
 from chains.ledger import Kind
 from chains.tokens import OWNER, TokenEvent, decode_log
@@ -21,13 +22,12 @@ class Questions:
     has_code: Callable[[str, int], bool | None]
 
 
-@dataclass(frozen=True)
-class LogPlaces:
-    """Where the logs of one transaction must say that they are."""
+class LogPlaces(NamedTuple):
+    """Where the logs of one transaction must say that they are; hashes as the node wrote them elsewhere."""
 
     height: int
-    block_hash: bytes
-    txid: bytes
+    block_hash: str
+    txid: str
     first_index: int  # of the transaction's first log, in its block
     by_transaction: bool = False  # indexes may count from 0 in each transaction
 
@@ -51,9 +51,9 @@ def add_logs(
             raise Misread("log.logIndex", log["logIndex"], f"{hex(index)}, the next of the block")
         if log.get("removed"):
             raise OtherBranch(places.height)
-        if as_hash(log.get("transactionHash"), "log.transactionHash") != places.txid:
-            raise Misread("log.transactionHash", log["transactionHash"], f"0x{places.txid.hex()}")
-        if as_hash(log.get("blockHash"), "log.blockHash") != places.block_hash:
+        if not is_hash(log.get("transactionHash"), places.txid):
+            raise Misread("log.transactionHash", log["transactionHash"], places.txid)
+        if not is_hash(log.get("blockHash"), places.block_hash):
             raise OtherBranch(places.height)
         contract = as_address(log.get("address"), "log.address")
         try:

@@ -6,6 +6,7 @@ An amount of more than 38 digits goes to `rejected`, with its height; it is neve
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from chains.ledger import (
@@ -37,30 +38,21 @@ class LegColumns:
         self.height = 0
         self.references: set[str] = set()
         self._native = native
-        self._block: tuple[int, bytes] = (0, b"")  # microseconds since 1970, hash
         self._position = 0
         self._hash: bytes | None = None
-        self._heights: list[int] = []
-        self._positions: list[int] = []
-        self._kinds: list[str] = []
-        self._parts: list[int] = []
-        self._times: list[int] = []
-        self._hashes: list[bytes | None] = []
-        self._assets: list[str] = []
-        self._block_hashes: list[bytes] = []
-        self._leg_transfers: list[int] = []
-        self._sides: list[str] = []
-        self._indexes: list[int] = []
-        self._accounts: list[str] = []
-        self._amounts: list[int] = []
+        # Rows are tuples: one append each, and columns by one zip at the end.
+        self._transfers: list[tuple[int, str, int, bytes | None, str]] = []
+        self._legs: list[tuple[int, str, int, str, int]] = []
         self._rejected: list[tuple[int, str, str, int]] = []
         self._blocks: list[tuple[int, bytes, bytes, int]] = []
+        self._starts: list[int] = []  # number of each block's first transfer
         self._freezes: list[tuple[int, int, int, int, bytes | None, str, str, bool]] = []
 
     def open_block(self, height: int, digest: bytes, parent: bytes, seconds: int) -> None:
         """Begin a block; what is added from here on is in it."""
-        self.height, self._block = height, (seconds * 1_000_000, digest)
+        self.height = height
         self._blocks.append((height, digest, parent, seconds * 1_000_000))
+        self._starts.append(len(self._transfers))
 
     def open_transaction(self, position: int, digest: bytes | None) -> None:
         """Begin a transaction of the open block; the one after the last stands for the block itself."""
@@ -103,7 +95,7 @@ class LegColumns:
     def freeze(self, part: int, reference: str, account: str, *, frozen: bool) -> None:
         """Add that an issuer froze, or released, what an account holds."""
         self.references.add(reference)
-        time, _ = self._block
+        time = self._blocks[-1][3]
         row = (self.height, self._position, part, time, self._hash, reference, self.account(account), frozen)
         self._freezes.append(row)
 
@@ -121,76 +113,62 @@ class LegColumns:
             del column[length:]
 
     def _columns(self) -> tuple[list[Any], ...]:
-        return (
-            *(self._heights, self._positions, self._kinds, self._parts, self._times, self._hashes),
-            *(self._assets, self._block_hashes, self._leg_transfers, self._sides, self._indexes),
-            *(self._accounts, self._amounts, self._rejected, self._blocks, self._freezes),
-        )
+        return (*(self._transfers, self._legs, self._rejected, self._blocks, self._starts, self._freezes),)
 
-    def net(self, account: str, height: int) -> int:
-        """Return what the transfers of the chain's coin in a block gave an account, less what they took."""
-        total = 0
-        for number, side, holder, amount in zip(
-            self._leg_transfers, self._sides, self._accounts, self._amounts, strict=True
-        ):
-            if holder == account and self._heights[number] == height and self._assets[number] == self._native:
+    def net(self, account: str) -> int:
+        """Return what the open block gave an account of the chain's coin, less what it took."""
+        total, start = 0, self._starts[-1]
+        for number, side, _, holder, amount in self._legs:
+            if number >= start and holder == account and self._transfers[number][4] == self._native:
                 total += amount if side == _PAYEE else -amount
         return total
 
     def finish(self, assets: Sequence[Asset]) -> LegBatch:
         """Return everything that was added, with the assets that it speaks of."""
-        count = len(self._heights)
+        count = len(self._transfers)
+        positions, kinds, parts, hashes, references = _columns(self._transfers, 5)
+        numbers, sides, indexes, accounts, amounts = _columns(self._legs, 5)
+        of_block = np.repeat(np.arange(len(self._blocks)), np.diff([*self._starts, count]))
+        blocks = _table(self._blocks, BLOCK_SCHEMA)
         transfers = [
-            pa.array(range(count), pa.int64()),
-            pa.array(self._positions, pa.int64()),
-            pa.array(self._heights, pa.int64()),
-            pa.array(self._positions, pa.int32()),
-            pa.array(self._kinds, pa.string()),
-            pa.array(self._parts, pa.int32()),
-            pa.array(self._times, pa.timestamp("us")),
-            pa.array(self._hashes, pa.binary()),
-            pa.array(self._assets, pa.string()),
-            pa.array(self._block_hashes, pa.binary()),
+            pa.array(np.arange(count, dtype=np.int64)),
+            pa.array(positions, pa.int64()),
+            blocks["height"].combine_chunks().take(of_block),
+            pa.array(positions, pa.int32()),
+            pa.array(kinds, pa.string()),
+            pa.array(parts, pa.int32()),
+            blocks["time"].combine_chunks().take(of_block),
+            pa.array(hashes, pa.binary()),
+            pa.array(references, pa.string()),
+            blocks["hash"].combine_chunks().take(of_block),
             pa.repeat(pa.scalar(value=False), count),
         ]
         legs = [
-            pa.array(self._leg_transfers, pa.int64()),
-            pa.array(self._sides, pa.string()),
-            pa.array(self._indexes, pa.int32()),
-            pa.array(self._accounts, pa.string()),
-            _amounts(self._amounts),
-            pa.nulls(len(self._amounts), pa.binary()),
-            pa.nulls(len(self._amounts), pa.int32()),
+            pa.array(numbers, pa.int64()),
+            pa.array(sides, pa.string()),
+            pa.array(indexes, pa.int32()),
+            pa.array(accounts, pa.string()),
+            _amounts(amounts),
+            pa.nulls(len(amounts), pa.binary()),
+            pa.nulls(len(amounts), pa.int32()),
         ]
         return LegBatch(
             pa.table(transfers, schema=TRANSFER_SCHEMA),
             pa.table(legs, schema=LEG_SCHEMA),
             _table(self._rejected, REJECT_SCHEMA),
             tuple(assets),
-            _table(self._blocks, BLOCK_SCHEMA),
+            blocks,
             _table(self._freezes, FREEZE_SCHEMA),
         )
 
     def _add_transfer(self, kind: str, part: int, reference: str) -> int:
-        number = len(self._heights)
-        time, digest = self._block
-        self._heights.append(self.height)
-        self._positions.append(self._position)
-        self._kinds.append(kind)
-        self._parts.append(part)
-        self._times.append(time)
-        self._hashes.append(self._hash)
-        self._assets.append(reference)
-        self._block_hashes.append(digest)
+        number = len(self._transfers)
+        self._transfers.append((self._position, kind, part, self._hash, reference))
         self.references.add(reference)
         return number
 
     def _add_leg(self, number: int, side: str, index: int, account: str, amount: int) -> None:
-        self._leg_transfers.append(number)
-        self._sides.append(side)
-        self._indexes.append(index)
-        self._accounts.append(self.account(account))
-        self._amounts.append(amount)
+        self._legs.append((number, side, index, self.account(account), amount))
 
     def _reject_large(self, kind: str, part: int, reference: str | None, amount: int) -> None:
         what = f"{kind} {part} of transaction {self._position}"
@@ -202,7 +180,11 @@ def _amounts(values: Sequence[int]) -> pa.Array:
     return pa.Array.from_buffers(AMOUNT, len(values), [None, pa.py_buffer(data)])
 
 
-def _table(rows: Sequence[tuple[object, ...]], schema: pa.Schema) -> pa.Table:
-    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[tuple[Any, ...]]:
+    return list(zip(*rows, strict=True)) if rows else [()] * width
+
+
+def _table(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
+    columns = _columns(rows, len(schema))
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
     return pa.table(arrays, schema=schema)

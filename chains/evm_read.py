@@ -4,13 +4,9 @@ What does not fit together is asked again: where the node's chain has another bl
 was a reorganisation (BranchChanged), else the answer is wrong (BadAnswer).
 """
 
-import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
-
-import orjson
 
 from chains.errors import BadAnswer, BranchChanged, NodeError, NodeRefused, RpcError
 from chains.evm_blocks import BlockHead, read_head
@@ -23,23 +19,7 @@ ReceiptsBy = Literal["hash", "number", "transaction"]
 
 _NO_HASH = "0x" + "0" * 64
 _TRACER = {"tracer": "callTracer", "timeout": "120s"}
-_DEEP = 12_000  # levels of JSON: calls nest 1,024 deep, two levels each, in more than one call below us
 _NO_METHOD = (-32601, -32004)
-
-
-def decode_json(data: bytes) -> Any:
-    """Decode JSON as fast as can be, and what is nested too deep for that by the slower way.
-
-    A transaction may nest its calls 1,024 deep, and `callTracer` answers with a tree: orjson stops at 1,024
-    levels. Raises ValueError for what is no JSON.
-    """
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        if "recursion" not in str(error).lower():
-            raise
-    sys.setrecursionlimit(max(sys.getrecursionlimit(), _DEEP))
-    return json.loads(data)
 
 
 def ask_blocks(client: RpcClient, first: int, last: int, *, full: bool) -> list[dict[str, Any]]:

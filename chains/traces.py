@@ -12,10 +12,20 @@ transaction) loses what it holds when the transaction ends: what it gave to itse
 Sources: Ethereum's yellow paper, EIP-6780, OpenEthereum's trace module, Geth's built-in tracers.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from chains.evm_hex import Misread, OtherBranch, as_address, as_hash, as_list, as_quantity, as_record
+from chains.evm_hex import (
+    Misread,
+    OtherBranch,
+    as_address,
+    as_hash,
+    as_list,
+    as_quantity,
+    as_record,
+    is_hash,
+    read_height,
+)
 
 CALL, CREATE, DESTROY, OTHER = "call", "create", "destroy", "other"
 
@@ -62,20 +72,50 @@ class Movement(NamedTuple):
     doubtful: bool = False
 
 
+def read_frames(
+    block: Mapping[str, Any], traced: object, internal: str
+) -> tuple[list[list[Frame]] | None, list[tuple[str, int]]]:
+    """Return each transaction's frames and the rewards of a block, from the answer that `internal` names.
+
+    `internal` is trace_block, callTracer or none; frames are None where they are not known. `traced` is None
+    where nothing was asked for, since nothing can be in it. Raises `Misread` and `OtherBranch`.
+    """
+    if internal == "none":
+        return None, []
+    height = read_height(block, "number")
+    block_hash, transactions = block.get("hash"), as_list(block.get("transactions"), "transactions")
+    as_hash(block_hash, "hash")
+    txids: list[Any] = []
+    for position, transaction in enumerate(transactions):
+        txids.append(as_record(transaction, f"transaction {position}").get("hash"))
+        as_hash(txids[-1], f"transaction {position}.hash")
+    frames: list[list[Frame]] = [[] for _ in txids]
+    rewards: list[tuple[str, int]] = []
+    if internal == "trace_block" and traced is not None:
+        frames, rewards = split_traces(traced, height, str(block_hash), txids)
+    elif traced is not None:
+        frames = split_call_trees(traced, height, txids)
+    for position, (transaction, found) in enumerate(zip(transactions, frames, strict=True)):
+        # Chains make transactions of their own, without gas or value, that some nodes do not trace.
+        if not found and (transaction.get("gas"), transaction.get("value")) != ("0x0", "0x0"):
+            raise Misread(f"transaction {position}.trace", None, "there")
+    return frames, rewards
+
+
 def split_traces(
-    answer: object, head: tuple[int, bytes], txids: Sequence[bytes]
+    answer: object, height: int, block_hash: str, txids: Sequence[str]
 ) -> tuple[list[list[Frame]], list[tuple[str, int]]]:
     """Return each transaction's frames and the rewards (account, wei) of a block's `trace_block` answer.
 
-    `head` is the block's height and hash. Raises `Misread`, and `OtherBranch` for traces of another block.
+    Hashes are as the block has them. Raises `Misread`, and `OtherBranch` for traces of another block.
     """
     sorted_out: list[list[Mapping[str, Any]]] = [[] for _ in txids]
     rewards: list[tuple[str, int]] = []
     for entry in as_list(answer, "traces"):
         trace = as_record(entry, "trace")
-        block_hash = trace.get("blockHash")
-        if block_hash is not None and as_hash(block_hash, "trace.blockHash") != head[1]:
-            raise OtherBranch(head[0])
+        stated = trace.get("blockHash")
+        if stated is not None and not is_hash(stated, block_hash):
+            raise OtherBranch(height)
         if trace.get("type") == "reward":
             action = as_record(trace.get("action"), "trace.action")
             account = as_address(action.get("author"), "trace.action.author")
@@ -84,8 +124,8 @@ def split_traces(
         position = trace.get("transactionPosition")
         if type(position) is not int or not 0 <= position < len(txids):
             raise Misread("trace.transactionPosition", position, f"below {len(txids)}")
-        if as_hash(trace.get("transactionHash"), "trace.transactionHash") != txids[position]:
-            raise OtherBranch(head[0])
+        if not is_hash(trace.get("transactionHash"), txids[position]):
+            raise OtherBranch(height)
         sorted_out[position].append(trace)
     frames = []
     for position, traces in enumerate(sorted_out):
@@ -96,8 +136,8 @@ def split_traces(
     return frames, rewards
 
 
-def split_call_trees(answer: object, height: int, txids: Sequence[bytes]) -> list[list[Frame]]:
-    """Return each transaction's frames of a block's `callTracer` answer.
+def split_call_trees(answer: object, height: int, txids: Sequence[str]) -> list[list[Frame]]:
+    """Return each transaction's frames of a block's `callTracer` answer; `txids` as the block has them.
 
     Raises `Misread`, and `OtherBranch` for traces of another block.
     """
@@ -109,7 +149,7 @@ def split_call_trees(answer: object, height: int, txids: Sequence[bytes]) -> lis
         try:
             record = as_record(entry, "trace")
             stated = record.get("txHash")
-            if stated is not None and as_hash(stated, "trace.txHash") != txid:
+            if stated is not None and not is_hash(stated, txid):
                 raise OtherBranch(height)
             if record.get("error") is not None:
                 raise Misread("trace.error", record["error"], "absent: the node could not trace it")
@@ -145,16 +185,18 @@ def _read_call(call: Mapping[str, Any], depth: int) -> Frame:
     value = 0 if text in (None, "0x0", "0x") else as_quantity(text, "value")
     failed = bool(call.get("error"))
     source, target = call.get("from"), call.get("to")
-    account = source if name in ("DELEGATECALL", "CALLCODE") else target
+    account = source if name in ("DELEGATECALL", "CALLCODE") or kind == DESTROY else target
     return Frame(depth, kind, source, target, account, value, failed)
 
 
-def read_traces(traces: Iterable[Mapping[str, Any]]) -> list[Frame]:
+def read_traces(traces: Sequence[Mapping[str, Any]]) -> list[Frame]:
     """Return the frames of one transaction's part of a `trace_block` answer.
 
     Their order is that of their addresses in the tree. Raises `Misread` where one stands there twice, or
     stands under none, or has fewer or more below it than it says.
     """
+    if len(traces) == 1 and traces[0].get("traceAddress") == [] and traces[0].get("subtraces") == 0:
+        return [_read_trace(traces[0], 0)]
     placed: dict[tuple[int, ...], Mapping[str, Any]] = {}
     for trace in traces:
         place = _read_place(trace.get("traceAddress"))
@@ -210,6 +252,8 @@ def find_movements(frames: Sequence[Frame], *, survives: Callable[[str], bool]) 
     `survives` tells whether an account that was there before the transaction outlives its SELFDESTRUCT:
     never before EIP-6780, always since. Raises `Misread` for an address that is none.
     """
+    if len(frames) < 2:
+        return []
     moved: list[Movement] = []
     created: set[str] = set()
     gone: dict[str, int] = {}  # deleted accounts, and how many movements came before

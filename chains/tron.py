@@ -14,6 +14,7 @@ from functools import lru_cache, partial
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
+from chains.deep_json import decode_json
 from chains.encoding import encode_base58check
 from chains.errors import InputError, RpcError, WrongChain
 from chains.evm_blocks import BlockHead, read_head
@@ -26,7 +27,6 @@ from chains.evm_read import (
     ask_blocks,
     ask_receipts,
     checked_head,
-    decode_json,
     find_receipts,
     read_header,
     reading,
@@ -183,7 +183,7 @@ def decode_receipts(
                     raise Misread(f"receipt.{key}", receipt[key], hex(wanted))
             columns.open_transaction(position, txid)
             logs = as_list(receipt.get("logs"), "receipt.logs")
-            places = LogPlaces(head.height, head.hash, txid, index, by_transaction=True)
+            places = LogPlaces(head.height, block["hash"], text, index, by_transaction=True)
             index = add_logs(columns, logs, places, profiles, questions)
         except Misread as error:
             raise error.inside(f"transaction {position}") from None
