@@ -81,7 +81,6 @@ def ledger_path(folder: Path) -> Path:
 
 def sync_here(source: BlockSource, folder: Path, *, legs: int = 500_000) -> SyncResult:
     """Sync in this process, in commits of at least `legs` legs."""
-    folder.mkdir(parents=True, exist_ok=True)
     return sync_chain(
         source,
         ledger_path(folder),
@@ -92,13 +91,34 @@ def sync_here(source: BlockSource, folder: Path, *, legs: int = 500_000) -> Sync
 
 
 def transfers_as_bytes(folder: Path) -> bytes:
-    """Return the export of a folder's ledger as an Arrow stream."""
+    """Return the export of a folder's ledger as an Arrow stream.
+
+    The table is built anew from its values: what stands in memory where a value is null is not defined.
+    """
     with open_ledger(ledger_path(folder)) as ledger:
-        table = export_rows(ledger).combine_chunks()
+        exported = export_rows(ledger)
+    table = pa.Table.from_pylist(exported.to_pylist(), schema=exported.schema)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return bytes(sink.getvalue())
+
+
+def first_difference(folder: Path, control: Path) -> str:
+    """Say which transfer is the first that two ledgers tell differently, and how many they have."""
+    tables = []
+    for each in (folder, control):
+        with open_ledger(ledger_path(each)) as ledger:
+            tables.append(export_rows(ledger))
+    ours, its = tables
+    counts = f"{ours.num_rows} transfers here, {its.num_rows} in the control"
+    for place in range(min(ours.num_rows, its.num_rows)):
+        here, there = ours.slice(place, 1).to_pylist()[0], its.slice(place, 1).to_pylist()[0]
+        if here != there:
+            names = [name for name in here if here[name] != there[name]]
+            told = "; ".join(f"{name}: {here[name]!r} here, {there[name]!r} in the control" for name in names)
+            return f"{counts}; number {place} at height {here['height']}: {told}"
+    return f"{counts}; what both have is the same"
 
 
 _HELD = {

@@ -1,0 +1,181 @@
+"""Nothing that a node, the line or a kill does changes what ends up in the ledger.
+
+Between each node and its reader stands the fault proxy. Syncs are killed with SIGKILL at random moments,
+chains are reorganised at random, between the reads and in the middle of them. The export of the ledger is,
+byte for byte, that of a control which was synced in one go without faults. Long versions are marked slow.
+"""
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import datasets.sync
+from tests.nodes import ledgers
+from tests.nodes.ledgers import Portions, start_sync
+from tests.nodes.proxy import NONE, ROUGH, Faults, Proxy, run_proxy
+from tests.nodes.worlds import WORLDS, World, check_against_control, check_invariants
+
+SEED = int(os.environ.get("SILKSCREEN_TEST_SEED", "1"))
+KINDS = sorted(WORLDS)
+
+
+@pytest.fixture(params=KINDS)
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    with WORLDS[request.param](SEED) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def no_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else waits for these ledgers: commits need not give others their turn."""
+    monkeypatch.setattr(datasets.sync, "OTHERS_TURN_SECONDS", 0.0)
+
+
+def catch_up(world: World, proxy: Proxy, folder: Path, pick: random.Random) -> None:
+    """Sync through the proxy until the ledger is where the node is, in commits of random size."""
+    with world.open(proxy.url) as source:
+        for _ in range(20):
+            ledgers.sync_here(source, folder, legs=pick.choice((1, 20, 200, 500_000)))
+            if source.block_hash(world.node.height) == last_hash(folder):
+                return
+    raise AssertionError(f"the ledger stops at {ledgers.synced_to(folder)}, the node at {world.node.height}")
+
+
+def last_hash(folder: Path) -> bytes:
+    """Hash of the highest block of the ledger."""
+    return bytes(ledgers.held(folder)["blocks"][-1][2])
+
+
+# Kills
+
+
+def kill_syncs(world: World, folder: Path, kills: int) -> dict[str, int]:
+    """Start and kill syncs, reorganising the chain now and then, until `kills` were killed; count."""
+    pick = random.Random(SEED)  # noqa: S311
+    counts = {"killed": 0, "finished": 0, "reorganised": 0, "with a ledger": 0, "compared": 0}
+    with run_proxy(world.url, ROUGH, seed=SEED) as proxy:
+        target = world.prepare(folder / "ledger-0")
+        while counts["killed"] < kills:
+            if pick.random() < 0.4:
+                world.mine(pick.randint(1, 4))
+            if pick.random() < 0.3:
+                world.reorg(pick)
+                counts["reorganised"] += 1
+            ended = kill_at_random(world, proxy, target, pick)
+            counts["killed" if ended is None else "finished"] += 1
+            counts["with a ledger"] += ended is None and ledgers.synced_to(target) >= 0
+            assert ended in (None, 0), (target / "sync.log").read_text()
+            if ended == 0:
+                catch_up(world, proxy, target, pick)
+                check_against_control(world, target, folder / "control")
+                counts["compared"] += 1
+                target = world.prepare(folder / f"ledger-{counts['finished']}")
+        catch_up(world, proxy, target, pick)
+        check_against_control(world, target, folder / "control")
+        check_invariants(target)
+    return counts
+
+
+def kill_at_random(world: World, proxy: Proxy, folder: Path, pick: random.Random) -> int | None:
+    """Start a sync and kill it some requests later, in the middle of what it does then.
+
+    Returns None, or its exit code where it was done before.
+    """
+    stop_at = proxy.requests + pick.randint(1, 60)
+    process = start_sync(world.chain, proxy.url, folder, *world.words, portions=Portions())
+    try:
+        while process.poll() is None and proxy.requests < stop_at:
+            time.sleep(0.002)
+        time.sleep(pick.random() * 0.1)
+        return process.poll()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_killed_syncs_end_in_the_same_ledger(world: World, tmp_path: Path) -> None:
+    counts = kill_syncs(world, tmp_path, kills=3)
+    assert counts["killed"] == 3
+
+
+@pytest.mark.slow
+def test_many_killed_syncs_end_in_the_same_ledger(world: World, tmp_path: Path) -> None:
+    counts = kill_syncs(world, tmp_path, kills=55)
+    assert counts["killed"] == 55
+    assert counts["compared"] > 0
+    assert counts["with a ledger"] > 40
+
+
+# Reorganisations
+
+
+def follow_reorgs(world: World, folder: Path, reorgs: int, *, faults: Faults) -> dict[str, int]:
+    """Reorganise at random, half of the time while it is read, and compare with a control each time."""
+    pick = random.Random(SEED)  # noqa: S311
+    counts = {"reorgs": 0, "deepest": 0, "while reading": 0, "transfers": 0}
+    target = world.prepare(folder / "ledger")
+    with run_proxy(world.url, faults, seed=SEED) as proxy:
+        catch_up(world, proxy, target, pick)
+        for _ in range(reorgs):
+            if pick.random() < 0.5:
+                world.mine(pick.randint(1, 3))
+                reorg_while_reading(world, proxy, pick, counts)
+            else:
+                counts["deepest"] = max(counts["deepest"], world.reorg(pick))
+                counts["reorgs"] += 1
+            catch_up(world, proxy, target, pick)
+            if proxy.before is not None:  # it was read faster than the reorganisation came
+                proxy.before(0, [])
+                catch_up(world, proxy, target, pick)
+            counts["transfers"] = check_against_control(world, target, folder / "control")
+    check_invariants(target)
+    return counts
+
+
+def reorg_while_reading(world: World, proxy: Proxy, pick: random.Random, counts: dict[str, int]) -> None:
+    """Reorganise right before one of the next requests of the reader."""
+    at = proxy.requests + pick.randint(1, 6)
+
+    def before(number: int, methods: list[str]) -> None:
+        if 0 < number < at:
+            return
+        proxy.before = None
+        counts["while reading"] += number > 0
+        counts["deepest"] = max(counts["deepest"], world.reorg(pick))
+        counts["reorgs"] += 1
+
+    proxy.before = before
+
+
+def test_reorganisations_end_in_the_same_ledger(world: World, tmp_path: Path) -> None:
+    counts = follow_reorgs(world, tmp_path, 5, faults=replace(ROUGH, delay=0.0))
+    assert counts["reorgs"] == 5
+
+
+@pytest.mark.slow
+def test_many_reorganisations_end_in_the_same_ledger(world: World, tmp_path: Path) -> None:
+    counts = follow_reorgs(world, tmp_path, 110, faults=replace(ROUGH, delay=0.0))
+    assert counts["reorgs"] == 110
+    assert counts["deepest"] > 25
+    assert counts["while reading"] > 20
+
+
+def test_a_node_that_lags_behind_the_ledger_takes_nothing_away(world: World, tmp_path: Path) -> None:
+    target = world.prepare(tmp_path / "ledger")
+    with run_proxy(world.url) as proxy, world.open(proxy.url) as source:
+        ledgers.sync_here(source, target)
+        before = ledgers.transfers_as_bytes(target)
+        proxy.faults = Faults(lag=7)
+        result = ledgers.sync_here(source, target)
+        assert (result.blocks, result.removed, result.reorganisations) == (0, 0, 0)
+        assert result.head == world.node.height - 7
+        proxy.faults = NONE
+        world.mine(2)
+        assert ledgers.sync_here(source, target).blocks == 2
+    check_against_control(world, target, tmp_path / "control")
+    assert ledgers.transfers_as_bytes(target) != before
