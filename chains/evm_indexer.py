@@ -159,9 +159,7 @@ class EvmIndexer:
     def _find_node(self, url: str, node_url: str | None, limits: RpcLimits | None) -> RpcClient | None:
         """Return whom to ask for the chain's id and height besides the lists; None for the API itself."""
         if node_url is not None:
-            node = RpcClient(node_url, limits=limits)
-            check_chain(node, self.chain)
-            return node
+            return self._checked(RpcClient(node_url, limits=limits))
         number = self.chain.caip2.partition(":")[2]
         said = parse_qs(urlsplit(url).query)
         stated = next((said[name][-1] for name in ("chainid", "chain_id") if name in said), None)
@@ -169,18 +167,23 @@ class EvmIndexer:
             if stated != number:
                 raise WrongChain(self.shown_url, expected=self.chain.name, found=f"chain {stated[:20]}")
             return None
-        node = RpcClient(url.partition("?")[0].rstrip("/") + "/eth-rpc", limits=limits)
+        own = url.partition("?")[0].rstrip("/") + "/eth-rpc"
         try:
-            check_chain(node, self.chain)
+            return self._checked(RpcClient(own, limits=limits))
         except WrongChain:
-            node.close()
             raise
         except NodeError as error:
-            node.close()
             raise InputError(
                 f"{self.shown_url} does not say which chain it serves, and addresses are the same on all of "
                 "them: write chainid=… into its URL where it takes that, or name a node with --rpc"
             ) from error
+
+    def _checked(self, node: RpcClient) -> RpcClient:
+        try:
+            check_chain(node, self.chain)
+        except BaseException:
+            node.close()
+            raise
         return node
 
     def _final(self) -> int:
@@ -226,7 +229,7 @@ class EvmIndexer:
         payee = account(api, row, "to", lacking=True) or account(api, row, "contractAddress")
         self._check_party(row, address, payer, payee)
         place = row.fields.get("traceId", row.fields.get("index", ""))
-        part = made_part(kind, place, payer, payee, value, row.occurrence)
+        part = made_part(transaction_hash(api, row), kind, place, payer, payee, value, row.occurrence)
         self._add(found, row, _Move(Kind.INTERNAL, part, None, payer, payee, value, self._native))
 
     def _add_token(self, found: Findings, row: Row, address: str) -> None:
@@ -249,7 +252,7 @@ class EvmIndexer:
             listed=reference in self._listed,
         )
         if fields.get("logIndex") in (None, ""):
-            part = made_part(contract, payer, payee, value, row.occurrence)
+            part = made_part(transaction_hash(api, row), contract, payer, payee, value, row.occurrence)
         else:
             part = whole(api, row, "logIndex", high=MOST_HEIGHT)
         position = whole(api, row, "transactionIndex", high=MOST_HEIGHT)

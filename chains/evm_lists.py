@@ -81,16 +81,18 @@ def read_list(api: RestClient, action: str, address: str, *, first: int, most: i
     """Read a list (txlist, txlistinternal, tokentx) of an account from block `first` on.
 
     Each request starts at the highest block seen so far, so that neither the page limit nor a page that is
-    shorter than was asked for can end a list early: it ends when nothing new comes. More than about `most`
-    rows are cut before the block that was not read to its end.
+    shorter than was asked for can end a list early: it ends with an empty page. More than about `most` rows
+    are cut before the block that was not read to its end.
     """
     rows: dict[tuple[bytes, int], Row] = {}
     start, page, doubt = first, 1, ""
     counts: dict[bytes, int] = {}
+    low, top = MOST_HEIGHT, 0
     while True:
         given, why = _read_page(api, action, address, first=start, page=page)
         doubt = doubt or why
-        before = len(rows)
+        if not given:
+            return AccountList(tuple(rows.values()), MOST_HEIGHT, doubt)
         for fields in given:
             height = whole(api, Row(action, fields, 0, 0), "blockNumber", high=MOST_HEIGHT)
             if height < start:
@@ -99,10 +101,9 @@ def read_list(api: RestClient, action: str, address: str, *, first: int, most: i
             counts[content] = counts.get(content, 0) + 1
             kept = {name: fields[name] for name in _KEPT if name in fields}
             rows.setdefault((content, counts[content]), Row(action, kept, height, counts[content]))
-        if len(rows) == before:
-            return AccountList(tuple(rows.values()), MOST_HEIGHT, doubt)
-        top = max(row.height for row in rows.values())
-        if len(rows) > most or (top == start and page * ROWS >= WINDOW):
+            low, top = min(low, height), max(top, height)
+        too_many = len(rows) > most and top > low
+        if too_many or (top == start and page * ROWS >= WINDOW):
             return AccountList(tuple(row for row in rows.values() if row.height < top), top - 1, doubt)
         if top > start:
             start, page, counts = top, 1, {}
