@@ -18,6 +18,13 @@ from embit.transaction import (  # type: ignore[import-untyped]
     TransactionOutput,
 )
 
+from chains.assets import native_asset
+from chains.bitcoin_blocks import decode_block
+from chains.ledger import Asset, LegBatch
+from chains.registry import Chain, find_chain
+
+REGTEST = find_chain("bitcoin-regtest")
+COIN = 100_000_000
 BITS = "207fffff"
 TIME = 1_700_000_000
 
@@ -125,6 +132,51 @@ def show_block(txs: Sequence[Tx], *, height: int = 200, parent: str = "11" * 32,
     if height:
         block["previousblockhash"] = parent
     return orjson.dumps(block)
+
+
+def coin_of(chain: Chain) -> Asset:
+    asset = native_asset(chain)
+    assert asset is not None
+    return asset
+
+
+def read(block: Any, chain: Chain = REGTEST) -> LegBatch:
+    return decode_block(
+        block, chain, coin_of(chain), height=block["height"], block_hash=bytes.fromhex(block["hash"])
+    )
+
+
+def read_lines(batch: LegBatch) -> list[list[str]]:
+    """Each leg with what its transfer says, as the golden files write it."""
+    transfers = {row["transfer"]: row for row in batch.transfers.to_pylist()}
+    lines = []
+    for leg in batch.legs.to_pylist():
+        row = transfers[leg["transfer"]]
+        spent = f"{leg['spent_hash'].hex()}:{leg['spent_index']}" if leg["spent_hash"] else ""
+        cells = (row["height"], row["position"], row["hash"].hex(), row["kind"], leg["side"], leg["index"],
+                 leg["account"], leg["amount"], spent)  # fmt: skip
+        lines.append([str(cell) for cell in cells])
+    return lines
+
+
+def spend(name: str, value_sat: int, place: int = 0) -> Spend:
+    return Spend(f"{place:02x}" * 32, place, Out(value_sat, script_of(name)))
+
+
+def small_block() -> bytes:
+    """A coinbase with its witness commitment, a payment with a fee, one of two inputs with a note."""
+    return show_block(
+        [
+            Tx([Out(50 * COIN + 300, script_of("miner")), Out(0, "6a24aa21a9ed" + "00" * 32)]),
+            Tx([Out(7 * COIN, script_of("b")), Out(3 * COIN - 100, script_of("a"))], [spend("a", 10 * COIN)]),
+            Tx(
+                [Out(0, "6a0568656c6c6f"), Out(123, script_of("c", "76a914"))],
+                [spend("b", 1, 1), Spend("02" * 32, 2, Out(322, script_of("d", "a914")), "0151")],
+                version=1,
+                locktime=500_000_000,
+            ),
+        ]
+    )
 
 
 def _hash256(data: bytes) -> bytes:

@@ -6,49 +6,31 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from chains.assets import native_asset
 from chains.bitcoin_blocks import decode_block, decode_blocks, merkle_root, read_exact
 from chains.bitcoin_faults import exact_sat
 from chains.bitcoin_files import read_bitcoin
 from chains.errors import BadAnswer
-from chains.ledger import BLOCK_SCHEMA, Asset, LegBatch
-from chains.registry import Chain, find_chain
-from tests.chains.blocks import BITS, Out, Spend, Tx, script_of, show_block
+from chains.ledger import BLOCK_SCHEMA
+from chains.registry import find_chain
+from tests.chains.blocks import (
+    BITS,
+    COIN,
+    REGTEST,
+    Out,
+    Tx,
+    coin_of,
+    read,
+    read_lines,
+    script_of,
+    show_block,
+    small_block,
+    spend,
+)
 from tests.chains.legs import gather
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "bitcoin"
-REGTEST = find_chain("bitcoin-regtest")
-COIN = 100_000_000
-
-
-def coin_of(chain: Chain) -> Asset:
-    asset = native_asset(chain)
-    assert asset is not None
-    return asset
-
-
-def read(block: Any, chain: Chain = REGTEST) -> LegBatch:
-    return decode_block(
-        block, chain, coin_of(chain), height=block["height"], block_hash=bytes.fromhex(block["hash"])
-    )
-
-
-def read_lines(batch: LegBatch) -> list[list[str]]:
-    """Each leg with what its transfer says, as the golden files write it."""
-    transfers = {row["transfer"]: row for row in batch.transfers.to_pylist()}
-    lines = []
-    for leg in batch.legs.to_pylist():
-        row = transfers[leg["transfer"]]
-        spent = f"{leg['spent_hash'].hex()}:{leg['spent_index']}" if leg["spent_hash"] else ""
-        cells = (row["height"], row["position"], row["hash"].hex(), row["kind"], leg["side"], leg["index"],
-                 leg["account"], leg["amount"], spent)  # fmt: skip
-        lines.append([str(cell) for cell in cells])
-    return lines
 
 
 def golden(name: str) -> tuple[list[Any], list[list[str]]]:
@@ -105,97 +87,6 @@ def test_a_block_says_its_parent_its_time_and_what_it_is() -> None:
     assert not any(t["lossy"] for t in transfers)
 
 
-def spend(name: str, value_sat: int, place: int = 0) -> Spend:
-    return Spend(f"{place:02x}" * 32, place, Out(value_sat, script_of(name)))
-
-
-def small_block() -> bytes:
-    """A coinbase with its witness commitment, a payment with a fee, one of two inputs with a note."""
-    return show_block(
-        [
-            Tx([Out(50 * COIN + 300, script_of("miner")), Out(0, "6a24aa21a9ed" + "00" * 32)]),
-            Tx([Out(7 * COIN, script_of("b")), Out(3 * COIN - 100, script_of("a"))], [spend("a", 10 * COIN)]),
-            Tx(
-                [Out(0, "6a0568656c6c6f"), Out(123, script_of("c", "76a914"))],
-                [spend("b", 1, 1), Spend("02" * 32, 2, Out(322, script_of("d", "a914")), "0151")],
-                version=1,
-                locktime=500_000_000,
-            ),
-        ]
-    )
-
-
-def test_every_amount_of_an_output_is_exact() -> None:
-    amounts = [1, 10, 29, 57, 10_000_001, 2_099_999_997_690_000, 2**53 - 1, 2**53 + 1, 10**18 + 1, 2**63 - 1]
-    total = sum(amounts)
-    parts = [total // 3, total // 3, total - 2 * (total // 3)]
-    spends = [spend(str(place), part, place + 1) for place, part in enumerate(parts)]
-    data = show_block([Tx([Out(1, "51")]), Tx([Out(sat, "51") for sat in amounts], spends)])
-    legs = read(read_exact(data)).legs.to_pylist()
-    assert [int(leg["amount"]) for leg in legs if leg["side"] == "payee"] == [1, *amounts]
-    assert [int(leg["amount"]) for leg in legs if leg["side"] == "payer"] == parts
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=5), st.integers(0, 2**63 - 1))
-def test_amounts_survive_the_way_from_digits(amounts: list[int], spare: int) -> None:
-    spends = [spend("x", sat, place) for place, sat in enumerate([*amounts, spare])]
-    data = show_block([Tx([Out(0, "51")]), Tx([Out(sat, "51") for sat in amounts], spends)])
-    legs = read(read_exact(data)).legs.to_pylist()
-    assert [int(leg["amount"]) for leg in legs[1:]] == [*amounts, spare, *amounts]
-
-
-@pytest.mark.parametrize(
-    ("written", "sat"),
-    [("1e-8", 1), ("5E-1", 50_000_000), ("21", 21 * COIN), ("0", 0), ("0.1", 10_000_000), ("-0.0", 0),
-     ("1.000000000000", COIN), ("0e5", 0), ("92233720368.54775807", 2**63 - 1), ("2.5e+1", 2_500_000_000)],
-)  # fmt: skip
-def test_other_ways_to_write_a_number_are_as_exact(written: str, sat: int) -> None:
-    assert exact_sat(written) == sat
-    data = show_block([Tx([Out(sat, "51")])]).replace(b'"value":', b'"value" : ', 1)
-    digits = f"{sat // COIN}.{sat % COIN:08d}".encode()
-    assert digits in data
-    assert int(read(read_exact(data.replace(digits, written.encode()))).legs["amount"][0].as_py()) == sat
-
-
-@pytest.mark.parametrize("value", [Decimal("0.5"), "0.50000000", "0.5"])
-def test_amounts_may_come_as_decimals_or_text(value: object) -> None:
-    assert exact_sat(value) == COIN // 2
-
-
-NO_AMOUNTS: tuple[tuple[object, str], ...] = (
-    ("-0.00000001", "below zero"), ("0.000000001", "below a satoshi"), ("1e-9", "below a satoshi"),
-    ("92233720368.54775808", "more than"), ("1e400", "more than"), ("1" + "0" * 400, "no amount"),
-    ("1e-400", "below a satoshi"), (10**400, "no amount"), (10**5000, "no amount"), (-1, "below zero"),
-    (0.5, "double"), (float("nan"), "double"), (float("inf"), "double"), (Decimal("NaN"), "no amount"),
-    (Decimal("Infinity"), "no amount"), (Decimal("1e999999"), "more than"), ("1e99999999999", "no amount"),
-    (Decimal("1e-999999"), "below a satoshi"), ("NaN", "no amount"), ("0x10", "no amount"), ("", "no amount"),
-    (" 1", "no amount"), ("1 ", "no amount"), ("1,5", "no amount"), ("١", "no amount"), (True, "no amount"),
-    (None, "no amount"), ([], "no amount"), ({}, "no amount"), (b"1", "no amount"), ("1\n", "no amount"),
-)  # fmt: skip
-
-
-def test_what_is_no_amount_is_refused() -> None:
-    for value, why in NO_AMOUNTS:
-        with pytest.raises(ValueError, match=why):
-            exact_sat(value)
-
-
-def test_an_amount_is_never_read_through_a_double() -> None:
-    block = orjson.loads(small_block())  # here the values are doubles
-    with pytest.raises(
-        BadAnswer, match=r"block 200: transaction 0 .*: vout 0: its value is '50.000003', read thr"
-    ):
-        read(block)
-
-
-def test_an_amount_inside_a_text_is_left_alone() -> None:
-    tx = Tx([Out(5, "51")], more={"comment": '{"value":1.5} "value" : -2 \\"value":3', "value": 1})
-    block = read_exact(show_block([tx]))
-    assert block["tx"][0]["comment"] == '{"value":1.5} "value" : -2 \\"value":3'
-    assert read_lines(read(block))[0][7] == "5"
-
-
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Paths of everything inside a block."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -227,13 +118,16 @@ HOSTILE: tuple[Any, ...] = (
 )  # fmt: skip
 
 
-def test_whatever_is_put_in_place_of_a_field_is_refused_or_changes_nothing() -> None:
+@pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.slow)])
+def test_whatever_is_put_in_place_of_a_field_is_refused_or_changes_nothing(step: int) -> None:
+    """Every field with every `step`th hostile value, another start for each field."""
     block = read_exact(small_block())
     truth = read_lines(read(block))
     block_hash = bytes.fromhex(block["hash"])
     refused = []
-    for path in list(places(block)):
-        for value in (*HOSTILE, DEEP, "remove"):
+    values = (*HOSTILE, DEEP, "remove")
+    for number, path in enumerate(places(block)):
+        for value in values[number % step :: step]:
             other = changed(block, path, value, remove=value == "remove" and isinstance(value, str))
             try:
                 batch = decode_block(other, REGTEST, coin_of(REGTEST), height=200, block_hash=block_hash)
@@ -242,10 +136,10 @@ def test_whatever_is_put_in_place_of_a_field_is_refused_or_changes_nothing() -> 
             else:
                 spent = "prevout" in path and path[-1] in ("value", "hex", "height")
                 assert spent or read_lines(batch) == truth, (path, value)
-    assert len(refused) > 2_000
+    assert len(refused) > 2_000 / step
     for words in refused:
         assert "block 200: " in words
-        assert len(words) < 500
+        assert len(words) < 1000
         assert words.isprintable()
 
 
