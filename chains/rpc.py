@@ -239,6 +239,3 @@ def brief(value: object) -> str:
         return f"an integer of {value.bit_length()} bits"
     known = isinstance(value, str | int | float | Decimal | None)
     return shown(value) if known else f"a {type(value).__name__}"
-
-
-_OVERLOADED, _REFUSED, _Pass, _retry_after = OVERLOADED, REFUSED, Passing, retry_after
