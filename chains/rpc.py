@@ -17,7 +17,7 @@ import orjson
 
 from chains.errors import NodeError, NodeUnavailable, RpcError
 from chains.rejections import shown
-from chains.web import OVERLOADED, REFUSED, HttpClient, Passing, RpcLimits, TooLarge, retry_after
+from chains.web import OVERLOADED, HttpClient, Passing, RpcLimits, TooLarge, retry_after
 
 __all__ = ["Call", "RpcClient", "RpcLimits", "brief", "is_overload"]
 
