@@ -170,9 +170,11 @@ def _remove_rows(connection: duckdb.DuckDBPyConnection, batch: int) -> tuple[int
         "DELETE FROM leg WHERE transfer IN (SELECT transfer FROM transfer WHERE batch = $1)",
         "DELETE FROM transfer WHERE batch = $1",
         "DELETE FROM quarantine WHERE batch = $1",
+        "DELETE FROM unmoved WHERE batch = $1",
+        "DELETE FROM assumed WHERE batch = $1",
     ):
         counts.append(int(connection.execute(statement, [batch]).fetchall()[0][0]))
-    legs, transfers, set_aside = counts
+    legs, transfers, set_aside = counts[:3]
     return transfers, legs, set_aside
 
 

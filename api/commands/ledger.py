@@ -1,7 +1,8 @@
 """Look into the ledger itself: does it hold together, does a node agree with it, and take an import back."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,16 +10,42 @@ from api.commands.common import Dir, Json, Threads, clean, new_group, read_setti
 from chains.errors import InputError
 
 if TYPE_CHECKING:
+    from api.settings import Settings
+    from chains.registry import Chain
     from datasets.check import Finding, LedgerReport
+    from datasets.reconcile import Reconciliation
 
 ledger = new_group("Check the ledger, compare it with a node, and take imports back.")
 
 
-def check(
+def check(  # noqa: PLR0917  (each parameter is an option of the command)
     chain: Annotated[
         str | None,
         typer.Argument(help="Name or CAIP-2 id of one chain; by default all.", show_default=False),
     ] = None,
+    rpc: Annotated[
+        str | None,
+        typer.Option(
+            "--rpc",
+            metavar="URL",
+            help="Compare with this node's own balances too, at the ledger's height.",
+            show_default=False,
+        ),
+    ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            "--sample",
+            metavar="N",
+            help="Ask the node for so many holders of each asset; by default all.",
+            show_default=False,
+            min=1,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Another seed, another sample.")] = 0,
+    unlisted: Annotated[
+        bool, typer.Option("--unlisted", help="Compare tokens that are not listed too.")
+    ] = False,
     shown: Annotated[
         int, typer.Option("--show", metavar="N", help="Places to name for each kind of breakage.", min=0)
     ] = 10,
@@ -29,7 +56,12 @@ def check(
     """Recompute the invariants of the ledger, and say what is broken and where.
 
     Ends with 1 where anything is broken. What could not be judged is said, with the reason. Changes nothing.
+    With a node's URL the balances of one chain are compared with the node's own as well.
     """
+    if rpc is not None and chain is None:
+        raise typer.BadParameter(
+            "name the chain that the node is of: silkscreen ledger check CHAIN --rpc URL"
+        )
     settings = read_settings(folder, threads=threads)
     from chains.registry import find_chain
     from datasets.check import check_ledger
@@ -41,12 +73,96 @@ def check(
         show_steps() as tell,
     ):
         report = check_ledger(opened, chain=found, shown=shown, tell=tell if sys.stderr.isatty() else None)
+    compared = None
+    if rpc is not None and found is not None:
+        options = {"sample": sample, "seed": seed, "unlisted": unlisted}
+        compared = _compare(settings, found, rpc, options, shown)
     if as_json:
-        say_json({"broken": report.broken, **vars(report)})
+        with_node = {} if compared is None else {"node": _as_json(compared)}
+        say_json({"broken": report.broken, **vars(report), **with_node})
     else:
         _say_report(report)
-    if report.broken:
+        if compared is not None:
+            _say_compared(compared)
+    if report.broken or (compared is not None and compared.gaps):
         raise typer.Exit(1)
+
+
+def _compare(
+    settings: "Settings", chain: "Chain", rpc: str, options: dict[str, Any], shown: int
+) -> "Reconciliation":
+    """Compare with the node; the ledger is open only while it is read."""
+    from tempfile import TemporaryDirectory
+
+    from api.commands.sync import open_node
+    from chains.holdings import open_client
+    from chains.rpc import RpcLimits
+    from datasets.holdings import take_holdings
+    from datasets.reconcile import compare_holdings
+    from datasets.store import open_ledger
+
+    limits = RpcLimits()
+    with (
+        TemporaryDirectory(prefix="silkscreen-") as spare,
+        open_node(chain, rpc, limits=limits, listed=[], profiles={}) as node,
+        open_client(rpc, limits=limits) as client,
+        show_steps() as tell,
+    ):
+        with open_ledger(
+            settings.ledger, threads=settings.threads, wait_seconds=settings.wait_seconds
+        ) as opened:
+            taken = take_holdings(opened, chain, Path(spare, "holdings.parquet"), **options)
+        return compare_holdings(node, client, taken, shown=shown, tell=tell if sys.stderr.isatty() else None)
+
+
+def _as_json(compared: "Reconciliation") -> dict[str, Any]:
+    """Raw units go beyond the numbers that JSON's readers hold exactly, so they are text."""
+
+    def text(units: int | None) -> str | None:
+        return None if units is None else str(units)
+
+    assets = [
+        {
+            **vars(asset),
+            "first": [
+                {**vars(gap), "ledger": text(gap.ledger), "node": text(gap.node)} for gap in asset.first
+            ],
+        }
+        for asset in compared.assets
+    ]
+    return {"gaps": compared.gaps, **vars(compared), "assets": assets}
+
+
+def _say_compared(compared: "Reconciliation") -> None:
+    say()
+    say(
+        f"beside {clean(compared.url)}, blocks {compared.first:,} to {compared.last:,} "
+        f"({compared.block_hash}):"
+    )
+    for asset in compared.assets:
+        of = "unspent outputs" if compared.chain.startswith("bip122:") else "holders"
+        name = f"{clean(asset.symbol, 32)} ({asset.reference}): {asset.asked:,} {of} compared"
+        if not asset.gaps:
+            say(f"ok      {name}")
+            continue
+        say(f"differs {name}, {asset.gaps:,} gap{'s' if asset.gaps > 1 else ''}")
+        for gap in asset.first:
+            ledger, node = (_units(units) for units in (gap.ledger, gap.node))
+            who = clean(gap.account, 120) or "all together"
+            say(f"          {who}: ledger {ledger}, node {node}: {clean(gap.what, 300)}")
+        if asset.gaps > len(asset.first):
+            say(f"          … and {asset.gaps - len(asset.first):,} more; --show N names more")
+        if asset.note:
+            say(f"          {asset.note}")
+    if compared.unjudged:
+        say("not compared:")
+        for text in compared.unjudged:
+            say(f"  {clean(text, 300)}")
+    say(f"{compared.gaps:,} gap{'s' if compared.gaps > 1 else ''}" if compared.gaps else "no gaps")
+
+
+def _units(units: int | None) -> str:
+    return "nothing" if units is None else f"{units:,}"
 
 
 def _say_report(report: "LedgerReport") -> None:

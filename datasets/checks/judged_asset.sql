@@ -11,7 +11,7 @@ SELECT s.asset, s.chain, s.reference, w.last_height, CASE
     WHEN s.reference LIKE 'slip44:%' AND r.calls_unread THEN 'internal calls were not read'
     WHEN s.reference LIKE 'slip44:%' AND b.chain IS NULL
         THEN 'what accounts began with is not known: no genesis was imported'
-    WHEN NOT s.listed THEN 'the token is not listed: its events may say anything'
+    WHEN NOT s.listed AND s.reference NOT LIKE 'slip44:%' THEN 'the token is not listed: its events may say anything'
 END AS why_not
 FROM asset AS s
 JOIN chain AS c ON c.chain = s.chain

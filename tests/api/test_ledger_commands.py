@@ -1,6 +1,7 @@
 """`silkscreen ledger`: exit codes and words of check and forget."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from datasets.store import open_ledger
 from tests.api.test_cli import run
 from tests.datasets.batches import Bad, Row, ingest
+from tests.nodes.anvil import run_anvil
 
 
 @pytest.fixture
@@ -87,3 +89,29 @@ def test_an_import_is_taken_back_only_when_it_is_meant(
     assert (done["source"], done["transfers"], done["blocks_to"]) == ("two\x1b.csv", 2, None)
     assert run("status", *folder) == 0
     assert "one.csv" not in capsys.readouterr().out
+
+
+def test_a_node_is_asked_too_where_one_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = ["--dir", str(tmp_path)]
+    with run_anvil(history=False) as node:
+        node.mine(4)
+        assert run("import", "genesis", str(node.genesis), "--chain", "eip155:31337", *folder) == 0
+        assert run("sync", "eip155:31337", "--rpc", node.url, "--from", "0", *folder) == 0
+        capsys.readouterr()
+        asked = ["ledger", "check", "eip155:31337", "--rpc", node.url, *folder]
+        assert run(*asked) == 0
+        shown = capsys.readouterr().out
+        assert f"beside {node.url}, blocks 0 to 4 (0x" in shown
+        assert re.search(r"ok      ETH \(slip44:60\): \d+ holders compared\nno gaps\n", shown)
+        change(folder, "UPDATE leg SET amount = amount + 1 WHERE transfer = 1")
+        assert run(*asked, "--sample", "100", "--json") == 1
+        report = json.loads(capsys.readouterr().out)
+        assert (report["broken"], report["node"]["gaps"]) == (0, 1)
+        (gap,) = report["node"]["assets"][0]["first"]
+        assert int(gap["ledger"]) == int(gap["node"]) + 1
+        assert run(*asked) == 1
+        shown = capsys.readouterr().out
+        assert f"{gap['account']}: ledger {int(gap['ledger']):,}, node {int(gap['node']):,}: " in shown
+        assert shown.endswith("\n1 gap\n")
+    assert run("ledger", "check", "--rpc", node.url, *folder) == 2
+    assert "name the chain that the node is of" in capsys.readouterr().err
