@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chains.errors import FileError
-from chains.evm_columns import find_fields, read_fields, recognise
+from chains.evm_columns import LAYOUTS, find_fields, read_fields, recognise
 from chains.evm_values import Integers, read_accounts, read_amounts, read_hashes, read_times, read_whole
 from chains.ledger import AMOUNT
 from chains.outcomes import Outcomes, read_outcomes
@@ -295,7 +295,7 @@ COMPANIONS = ("blocks", "receipts", "transactions")
 def find_beside(layout: str, paths: Sequence[Path], chain: Chain) -> Beside:
     """Pick out of the files of one import those that complete the others; what cannot be read is left out."""
     files: dict[str, list[Path]] = {table: [] for table in COMPANIONS}
-    for path in paths:
+    for path in paths if layout in LAYOUTS else ():
         try:
             table = recognise(path)
         except FileError:

@@ -34,6 +34,7 @@ from chains.rows import file_format, read_rows
 
 Integers = NDArray[np.int64]
 
+_SIDES = ("inputs", "outputs")
 _BTC = 100_000_000
 _NOISE_SAT = 1e-6  # how far from a whole satoshi a double of BTC may lie by arithmetic alone
 _LARGEST_DOUBLE_SAT = 2.0**53
@@ -93,8 +94,7 @@ class _Form:
         txids = pc.utf8_lower(rows.column("hash").cast(pa.string()))
         hashes, hash_fits = decode_hashes(txids)
         times, time_fits = utc_times(rows.column("block_timestamp"))
-        outputs = self._legs(rows.column("outputs"), "outputs")
-        inputs = self._legs(rows.column("inputs"), "inputs")
+        inputs, outputs = self._both_legs(rows.column("inputs"), rows.column("outputs"))
         coinbase = self._coinbase(rows, inputs, count)
         heights, positions, block_hashes, block_fits = self._places(rows)
 
@@ -112,20 +112,21 @@ class _Form:
         lossy = np.zeros(count, np.bool_)
         lossy[inputs.row[inputs.lossy & spends]] = True
         lossy[outputs.row[outputs.lossy]] = True
-        kept = pa.array(keep)
-        kinds = np.where(coinbase, Kind.REWARD.value, Kind.NATIVE.value)
+        kinds = pa.array([Kind.NATIVE.value, Kind.REWARD.value]).take(
+            pa.array(coinbase[keep].astype(np.int8))
+        )
         transfers = pa.table(
             {
                 "transfer": number[keep],
                 "row": np.flatnonzero(keep) + first_row,
-                "height": heights.filter(kept),
-                "position": positions.filter(kept),
-                "kind": pa.array(kinds[keep].tolist(), pa.string()),
+                "height": _kept(heights, keep),
+                "position": _kept(positions, keep),
+                "kind": kinds,
                 "part": np.zeros(int(keep.sum()), np.int32),
-                "time": times.filter(kept),
-                "hash": hashes.filter(kept),
+                "time": _kept(times, keep),
+                "hash": _kept(hashes, keep),
                 "asset": pa.repeat(self.asset.reference, int(keep.sum())),
-                "block_hash": block_hashes.filter(kept),
+                "block_hash": _kept(block_hashes, keep),
                 "lossy": lossy[keep],
             },
             schema=TRANSFER_SCHEMA,
@@ -135,19 +136,35 @@ class _Form:
         )
         return LegBatch(transfers, legs, rejected.table(first_row), (self.asset,) if keep.any() else ())
 
-    def _legs(self, lists: pa.Array, side: str) -> _Legs:
+    def _both_legs(self, inputs: pa.Array, outputs: pa.Array) -> tuple[_Legs, _Legs]:
+        """Inputs and outputs of a batch; an address on both sides is read once."""
+        records = (inputs.flatten(), outputs.flatten())
+        stated = [self._addresses(record, side) for record, side in zip(records, _SIDES, strict=True)]
+        accounts, broken = canonical_addresses(pa.concat_arrays([text for text, _ in stated]), self.chain)
+        cut = len(records[0])
+        return (
+            self._legs(inputs, "inputs", stated[0], accounts.slice(0, cut), broken[:cut]),
+            self._legs(outputs, "outputs", stated[1], accounts.slice(cut), broken[cut:]),
+        )
+
+    def _legs(
+        self, lists: pa.Array, side: str, stated: tuple[pa.Array, Mask], account: pa.Array, broken: Mask
+    ) -> _Legs:
         record = lists.flatten()
-        row = np.asarray(pc.list_parent_indices(lists)).astype(np.int64)
+        text, several = stated
+        row = np.asarray(pc.list_parent_indices(lists)).astype(np.int64, copy=False)
         count = len(record)
-        place = np.arange(count) - np.searchsorted(row, row) if count else np.zeros(0, np.int64)
         index = self._field(record, side, "index", pa.int32())
-        index = pc.if_else(pc.is_valid(index), index, pa.array(place, pa.int32()))
-        text, several = self._addresses(record, side)
-        account, broken = canonical_addresses(text, self.chain)
-        account = pc.if_else(pa.array(several), pa.nulls(count, pa.string()), account)
+        if index.null_count:
+            place = np.arange(count) - np.searchsorted(row, row)
+            index = pc.if_else(pc.is_valid(index), index, pa.array(place, pa.int32()))
+        if several.any():
+            account = pc.if_else(pa.array(several), pa.nulls(count, pa.string()), account)
         values, no_value, fault, lossy = self._values(record)
         spent_text = pc.utf8_lower(self._field(record, side, "spent_transaction_hash", pa.string()))
-        spent_hash, spent_fits = decode_hashes(spent_text)
+        spent_hash, spent_fits = pa.nulls(count, pa.binary()), np.zeros(count, np.bool_)
+        if side == "inputs":
+            spent_hash, spent_fits = decode_hashes(spent_text)
         spent_index = self._field(record, side, "spent_output_index", pa.int32())
         return _Legs(
             row=row,
@@ -178,6 +195,8 @@ class _Form:
             return pc.if_else(pc.equal(text, ""), None, text), np.zeros(len(record), np.bool_)
         lists = pc.struct_field(record, "addresses").cast(pa.list_(pa.string()))
         lengths = np.asarray(pc.fill_null(pc.list_value_length(lists), 0))
+        if (lengths == 1).all():
+            return lists.flatten(), np.zeros(len(record), np.bool_)
         starts = np.cumsum(lengths) - lengths
         flat = lists.flatten()
         first = flat.take(pa.array(np.where(lengths == 0, 0, starts), pa.int64(), mask=lengths == 0))
@@ -300,31 +319,28 @@ class _Form:
         number: Integers,
         txids: pa.Array,
     ) -> pa.Table:
-        payers, payees = pa.array(paying), pa.array(paid)
-        input_accounts = self._input_accounts(inputs, paying).filter(payers)
-        output_accounts = _output_accounts(outputs, paid, txids).filter(payees)
-        transfer = np.concatenate([number[inputs.row[paying]], number[outputs.row[paid]]])
-        counts = ((Side.PAYER, len(input_accounts)), (Side.PAYEE, len(output_accounts)))
-        sides = [pa.repeat(side.value, count) for side, count in counts]
-        amounts = np.concatenate([inputs.value_sat[paying], outputs.value_sat[paid]])
-        empty = len(output_accounts)
-        table = pa.table(
-            {
-                "transfer": transfer,
-                "side": pa.concat_arrays(sides),
-                "index": pa.concat_arrays([inputs.index.filter(payers), outputs.index.filter(payees)]),
-                "account": pa.concat_arrays([input_accounts, output_accounts]),
-                "amount": pa.array(amounts).cast(AMOUNT),
-                "spent_hash": pa.concat_arrays(
-                    [inputs.spent_hash.filter(payers), pa.nulls(empty, pa.binary())]
-                ),
-                "spent_index": pa.concat_arrays(
-                    [inputs.spent_index.filter(payers), pa.nulls(empty, pa.int32())]
-                ),
-            },
-            schema=LEG_SCHEMA,
+        """All payer legs, then all payee legs, each by transfer: the columns as they were read."""
+        sides = (
+            (Side.PAYER, inputs, paying, self._input_accounts(inputs, paying)),
+            (Side.PAYEE, outputs, paid, _output_accounts(outputs, paid, txids)),
         )
-        return table.take(pa.array(np.argsort(transfer, kind="stable")))
+        chunks = []
+        for side, legs, chosen, accounts in sides:
+            count = int(chosen.sum())
+            spent_hash, spent_index = pa.nulls(count, pa.binary()), pa.nulls(count, pa.int32())
+            if side is Side.PAYER:
+                spent_hash, spent_index = _kept(legs.spent_hash, chosen), _kept(legs.spent_index, chosen)
+            columns = {
+                "transfer": number[legs.row[chosen]],
+                "side": pa.repeat(side.value, count),
+                "index": _kept(legs.index, chosen),
+                "account": _kept(accounts, chosen),
+                "amount": pa.array(legs.value_sat[chosen]).cast(AMOUNT),
+                "spent_hash": spent_hash,
+                "spent_index": spent_index,
+            }
+            chunks.append(pa.table(columns, schema=LEG_SCHEMA))
+        return pa.concat_tables(chunks)
 
     def _input_accounts(self, inputs: _Legs, chosen: Mask) -> pa.Array:
         """Accounts of the inputs; one without an address has that of the output it spends.
@@ -350,7 +366,9 @@ class _Form:
             return found
         columns = sorted(name for name in self.columns if name == "hash" or name.startswith("outputs."))
         for rows in read_rows(self.path, columns, rows_per_batch=50_000, types=self.types):
-            legs = self._legs(rows.column("outputs"), "outputs")
+            outputs = rows.column("outputs")
+            stated = self._addresses(outputs.flatten(), "outputs")
+            legs = self._legs(outputs, "outputs", stated, *canonical_addresses(stated[0], self.chain))
             lacking = np.asarray(pc.is_null(legs.account)) & ~legs.broken & (legs.value_sat > 0)
             txids = pc.utf8_lower(rows.column("hash").cast(pa.string()))
             for leg in np.flatnonzero(lacking):
@@ -386,7 +404,13 @@ def _script_account(script_hex: str | None) -> str | None:
         return None
 
 
+def _kept(column: pa.Array, chosen: Mask) -> pa.Array:
+    return column if chosen.all() else column.filter(pa.array(chosen))
+
+
 def _replaced(accounts: pa.Array, places: Integers, values: list[str]) -> pa.Array:
+    if not len(places):
+        return accounts
     mask = np.zeros(len(accounts), np.bool_)
     mask[places] = True
     return pc.replace_with_mask(accounts, pa.array(mask), pa.array(values, pa.string()))

@@ -22,6 +22,9 @@ Mask = NDArray[np.bool_]
 _GENERATORS = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 _LAST_SECOND = 7_258_118_400  # the year 2200
 
+COMPILED_FROM = 60_000
+"""So many distinct addresses at once go through the compiled check, which takes seconds to make ready."""
+
 
 def canonical_addresses(texts: pa.Array, chain: Chain) -> tuple[pa.Array, Mask]:
     """Canonical address of each text, and which are broken (null, as are absent ones, which are not broken).
@@ -32,31 +35,41 @@ def canonical_addresses(texts: pa.Array, chain: Chain) -> tuple[pa.Array, Mask]:
     coded = texts.dictionary_encode()
     distinct = coded.dictionary
     plain = _plain_forms(distinct, chain)
-    canonical: list[str | None] = distinct.to_pylist()
+    if plain.all():
+        return texts, np.zeros(len(texts), np.bool_)
+    others = distinct.filter(pa.array(~plain)).to_pylist()
+    found = [_canonical_or_none(text, chain) for text in others]
+    canonical = pc.replace_with_mask(distinct, pa.array(~plain), pa.array(found, pa.string()))
     broken = np.zeros(len(distinct), np.bool_)
-    for i in np.flatnonzero(~plain):
-        text = canonical[i]
-        try:
-            canonical[i] = canonical_address(text.strip(), chain) if text is not None else None
-        except AddressError:
-            canonical[i], broken[i] = None, True
+    broken[~plain] = [now is None and text is not None for now, text in zip(found, others, strict=True)]
     places = coded.indices
-    result = pa.array(canonical, pa.string()).take(places)
+    result = texts if canonical.equals(distinct) else canonical.take(places)
     missing = np.asarray(pc.is_null(places))
     which = np.asarray(pc.fill_null(places, 0)).astype(np.int64)
-    return result, ~missing & broken[which] if len(distinct) else np.zeros(len(texts), np.bool_)
+    return result, ~missing & broken[which]
+
+
+def _canonical_or_none(text: str | None, chain: Chain) -> str | None:
+    try:
+        return canonical_address(text.strip(), chain) if text is not None else None
+    except AddressError:
+        return None
 
 
 def decode_hashes(texts: pa.Array) -> tuple[pa.Array, Mask]:
     """32 bytes of each text of 64 hex digits (null for another), and which texts are such."""
     good = np.asarray(pc.fill_null(pc.equal(pc.binary_length(texts), 64), fill_value=False))
     try:
-        data = binascii.unhexlify(b"".join(_text_bytes(texts.filter(pa.array(good)))))
+        data = binascii.unhexlify(
+            b"".join(_text_bytes(texts if good.all() else texts.filter(pa.array(good))))
+        )
     except binascii.Error:
         hexadecimal = pc.match_substring_regex(texts, "^[0-9a-fA-F]{64}$")
         good = np.asarray(pc.fill_null(hexadecimal, fill_value=False))
         data = binascii.unhexlify(b"".join(_text_bytes(texts.filter(pa.array(good)))))
     stored = pa.Array.from_buffers(pa.binary(32), len(data) // 32, [None, pa.py_buffer(data)])
+    if good.all():
+        return stored.cast(pa.binary()), good
     places = np.cumsum(good) - 1
     return stored.take(pa.array(np.maximum(places, 0), mask=~good)).cast(pa.binary()), good
 
@@ -84,6 +97,12 @@ def _text_bytes(texts: pa.Array) -> list[memoryview]:
     return [memoryview(texts.buffers()[2])[int(offsets[0]) : int(offsets[-1])]]
 
 
+def _text_columns(texts: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """The bytes that an array of texts lies in, and where each begins and ends in them."""
+    offsets = np.frombuffer(texts.buffers()[1], np.int32, len(texts) + 1, texts.offset * 4)
+    return np.frombuffer(texts.buffers()[2], np.uint8), offsets
+
+
 def _plain_forms(texts: pa.Array, chain: Chain) -> Mask:
     """Which texts are surely canonical addresses of the chain; the others may be or not."""
     plain = np.zeros(len(texts), np.bool_)
@@ -96,6 +115,10 @@ def _plain_forms(texts: pa.Array, chain: Chain) -> Mask:
     if chain.family == "tron":
         versions = {0x41}
     lengths = np.asarray(pc.fill_null(pc.binary_length(texts), 0))
+    if len(texts) >= COMPILED_FROM:
+        from chains.address_kernel import mark_plain
+
+        return mark_plain(*_text_columns(texts), versions=versions, hrp=chain.hrp)
     if versions:
         for length in range(26, 36):
             _mark(plain, texts, lengths == length, lambda chars: _base58_holds(chars, versions))

@@ -16,14 +16,24 @@ import numpy as np
 import pyarrow.compute as pc
 
 from chains.address import Chain
+from chains.beside import Beside
 from chains.errors import FileError
 from chains.files import PaymentMapping, read_layout
 from chains.ledger import LegBatch
+from datasets.ahead import read_ahead
 from datasets.custody import count_rows, hash_file, while_unchanged
 from datasets.once import count_once, shared_hashes
 from datasets.overlap import find_known, mark_repeats, write_blocks
 from datasets.store import Ledger, chain_number, next_number, transaction
-from datasets.writing import Source, Writing, join_batches, write_custody, write_rejected, write_transfers
+from datasets.writing import (
+    Source,
+    Writing,
+    count_unmoved,
+    join_batches,
+    write_custody,
+    write_rejected,
+    write_transfers,
+)
 
 Progress = Callable[[int, int], None]
 """Called with source rows read and source rows in all (0 where that is not known beforehand)."""
@@ -48,6 +58,8 @@ class ImportResult:
     repeated: int  # exact repeats within the file, kept and counted
     duplicate: int  # said by an earlier loose file already: kept, not counted
     sums: Mapping[str, int]  # payee amounts that count, in raw units, by asset reference
+    unmoved: Mapping[str, int]  # source rows that moved nothing and are no fault, by reason
+    assumed: int  # source rows taken as successful transactions because nothing says how they ended
 
 
 def import_file(
@@ -58,11 +70,13 @@ def import_file(
     chain: Chain,
     mapping: PaymentMapping | None = None,
     listed: Collection[str] = (),
+    beside: Beside | None = None,
     progress: Progress | None = None,
     code_version: str,
 ) -> ImportResult:
     """Read one file of one chain into the ledger; a file that is already in changes nothing.
 
+    `beside` has the other files of the same export, where the layout is one of several tables.
     Raises FileError and ColumnError for what cannot be read and LedgerConflict for another branch of
     the chain, LedgerError where disk or memory do not suffice; after any error the ledger is as it was.
     """
@@ -70,10 +84,13 @@ def import_file(
     before = path.stat()
     source = Source(chain, layout, path.name, sha256, mapping.as_json() if mapping else "{}")
     _refuse_other_reading(ledger, source, path)
-    batches = read_layout(layout, path, chain=chain, mapping=mapping, listed=listed)
+    earlier = _find_batch(ledger.connection, source)
+    if earlier is not None:
+        return _result(ledger.connection, earlier, source, already=True)
+    batches = read_layout(layout, path, chain=chain, mapping=mapping, listed=listed, beside=beside)
     return ingest_batches(
         ledger,
-        while_unchanged(path, (before.st_size, before.st_mtime_ns), batches),
+        read_ahead(while_unchanged(path, (before.st_size, before.st_mtime_ns), batches)),
         source=source,
         total_rows=count_rows(path, lines),
         progress=progress,
@@ -122,6 +139,7 @@ def _with_progress(
     run: Writing, batches: Iterable[LegBatch], total_rows: int, progress: Progress | None
 ) -> Iterator[LegBatch]:
     for batch in batches:
+        run.source_rows = max(run.source_rows, batch.rows_read)
         for table in (batch.transfers, batch.rejected):
             if table.num_rows:
                 run.source_rows = max(run.source_rows, int(pc.max(table["row"]).as_py()) + 1)
@@ -146,6 +164,7 @@ def _gather(batches: Iterable[LegBatch], legs_at_once: int) -> Iterator[LegBatch
 
 def _write_batch(run: Writing, batch: LegBatch) -> None:
     write_rejected(run, batch.rejected)
+    count_unmoved(run, batch)
     if not batch.transfers.num_rows:
         return
     overlap = {"source": run.source.name, "chain_name": run.source.chain.name}
@@ -201,8 +220,20 @@ def _result(
         chain=source.chain.caip2,
         already_imported=already,
         sums=_payee_sums(connection, number),
+        unmoved=_unmoved(connection, number),
+        assumed=_assumed(connection, number),
         **counts.to_pylist()[0],
     )
+
+
+def _unmoved(connection: duckdb.DuckDBPyConnection, number: int) -> dict[str, int]:
+    query = "SELECT reason, source_rows FROM unmoved WHERE batch = $1 ORDER BY reason"
+    return {reason: int(rows) for reason, rows in connection.execute(query, [number]).fetchall()}
+
+
+def _assumed(connection: duckdb.DuckDBPyConnection, number: int) -> int:
+    query = "SELECT coalesce(sum(source_rows), 0) FROM assumed WHERE batch = $1"
+    return int(connection.execute(query, [number]).fetchall()[0][0])
 
 
 def _payee_sums(connection: duckdb.DuckDBPyConnection, number: int) -> dict[str, int]:

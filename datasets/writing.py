@@ -1,5 +1,6 @@
 """Batches of legs into the tables of the ledger, with its own numbers for chains, assets and addresses."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -47,6 +48,8 @@ class Writing:
     loose: bool = False
     heights: list[int] = field(default_factory=list)  # lowest and highest of each batch
     times: list[datetime] = field(default_factory=list)
+    unmoved: Counter[str] = field(default_factory=Counter)  # source rows that moved nothing, by reason
+    assumed: int = 0
 
 
 def join_batches(batches: Sequence[LegBatch]) -> LegBatch:
@@ -66,6 +69,9 @@ def join_batches(batches: Sequence[LegBatch]) -> LegBatch:
         tuple({asset.reference: asset for batch in reversed(batches) for asset in batch.assets}.values()),
         pa.concat_tables([batch.blocks for batch in batches]),
         pa.concat_tables([batch.freezes for batch in batches]),
+        unmoved=sum((Counter(batch.unmoved) for batch in batches), Counter()),
+        assumed=sum(batch.assumed for batch in batches),
+        rows_read=max((batch.rows_read for batch in batches), default=0),
     )
 
 
@@ -173,8 +179,19 @@ def write_rejected(run: Writing, rejected: pa.Table) -> None:
         )
 
 
+def count_unmoved(run: Writing, batch: LegBatch) -> None:
+    """Count the source rows that made no transfer and are no fault."""
+    run.unmoved.update(batch.unmoved)
+    run.assumed += batch.assumed
+
+
 def write_custody(run: Writing, code_version: str) -> None:
     """Write down where the rows of the batch came from and what became of them."""
+    found = [(run.batch, reason, rows) for reason, rows in sorted(run.unmoved.items()) if rows]
+    for row in found:
+        run.ledger.connection.execute("INSERT INTO unmoved VALUES ($1, $2, $3)", list(row))
+    if run.assumed:
+        run.ledger.connection.execute("INSERT INTO assumed VALUES ($1, $2)", [run.batch, run.assumed])
     marks = run.ledger.connection.execute(
         "SELECT count(*) FILTER (repeated), count(*) FILTER (duplicate) FROM transfer WHERE batch = $1",
         [run.batch],

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from glob import glob, has_magic
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,7 +38,12 @@ MAPPING_HELP = (
     "time=COLUMN:ms, amount=COLUMN:units (raw units), currency=@USD (the same in each row)."
 )
 
-Files = Annotated[list[Path], typer.Argument(help="Files, or folders with such files.", metavar="FILE...")]
+Files = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Files, folders with such files, or patterns as 'folder/*.parquet'.", metavar="FILE..."
+    ),
+]
 
 
 def read_each(paths: Sequence[Path], read: Callable[[Path], None]) -> bool:
@@ -58,7 +64,10 @@ def read_each(paths: Sequence[Path], read: Callable[[Path], None]) -> bool:
 
 
 def import_transfers(  # noqa: PLR0917  (each parameter is an option of the command)
-    layout: Annotated[str, typer.Argument(help="bitcoin-etl, aws-btc or payments.")],
+    layout: Annotated[
+        str,
+        typer.Argument(help="bitcoin-etl, aws-btc, ethereum-etl, aws-eth, cryo, genesis or payments."),
+    ],
     files: Files,
     chain: Annotated[
         str, typer.Option("--chain", help="Name or CAIP-2 id: bitcoin, tron, eip155:1, payments:mybank.")
@@ -81,10 +90,12 @@ def import_transfers(  # noqa: PLR0917  (each parameter is an option of the comm
     """Read transfers from files into the ledger.
 
     A file that is already in changes nothing. Each file is read whole or not at all. Rows that cannot
-    become transfers are set aside and counted.
+    become transfers are set aside and counted. Tables of one EVM export complete each other: name them in
+    one command.
     """
     settings = read_settings(folder)
     from chains.address import find_chain
+    from chains.beside import find_beside
     from chains.files import PaymentMapping
     from datasets.ingest import import_file
     from datasets.status import write_status
@@ -105,6 +116,7 @@ def import_transfers(  # noqa: PLR0917  (each parameter is an option of the comm
                 chain=found_chain,
                 mapping=mapping,
                 listed=listed or (),
+                beside=beside,
                 progress=progress,
                 code_version=version,
             )
@@ -113,9 +125,12 @@ def import_transfers(  # noqa: PLR0917  (each parameter is an option of the comm
         if not as_json:
             _say_import(result)
 
-    with open_ledger(
-        settings.ledger, write=True, threads=settings.threads, wait_seconds=settings.wait_seconds
-    ) as ledger:
+    with (
+        find_beside(layout, paths, found_chain) as beside,
+        open_ledger(
+            settings.ledger, write=True, threads=settings.threads, wait_seconds=settings.wait_seconds
+        ) as ledger,
+    ):
         try:
             refused = read_each(paths, read)
         finally:
@@ -244,11 +259,12 @@ def import_price_files(
 def list_files(paths: Sequence[Path], wanted: Callable[[Path], bool], *, what: str) -> list[Path]:
     """Return `paths` with each folder replaced by the wanted files in it and in its subfolders, by name.
 
-    Names that begin with a dot are passed over. Raises FileError where a folder holds none (`what` says
-    which ones count) or cannot be read through.
+    A pattern (`*`, `?`, `[…]`, and `**` for any depth) that the shell did not expand stands for the files and
+    folders that it matches. Names that begin with a dot are passed over. Raises FileError where a folder
+    holds none (`what` says which ones count) or cannot be read through, and where a pattern matches nothing.
     """
     found: list[Path] = []
-    for path in paths:
+    for path in (matched for given in paths for matched in _matches(given)):
         if not path.is_dir():
             found.append(path)
             continue
@@ -256,6 +272,16 @@ def list_files(paths: Sequence[Path], wanted: Callable[[Path], bool], *, what: s
         if not inside:
             raise FileError(path, why=f"the folder holds no file to read: {what}")
         found += inside
+    return found
+
+
+def _matches(path: Path) -> list[Path]:
+    """What a pattern matches, by name; a path that exists, or that is no pattern, is itself."""
+    if path.exists() or not has_magic(str(path)):
+        return [path]
+    found = sorted(Path(name) for name in glob(str(path), recursive=True))  # noqa: PTH207  (absolute ones too)
+    if not found:
+        raise FileError(path, why="this pattern matches no file")
     return found
 
 
@@ -282,6 +308,19 @@ def _walk(folder: Path) -> list[Path]:
     return [file for file in found if file.is_file() or not file.exists()]
 
 
+UNMOVED = {
+    "zero_value": "no value",
+    "no_value": "no value",
+    "failed": "failed",
+    "root_call": "told by the transactions",
+    "zero_address": "from nobody to nobody",
+    "no_withdrawals": "blocks without withdrawals",
+    "receipt": "receipts, which complete the transactions",
+    "no_balance": "no balance",
+}
+"""Why rows make no transfer and are no fault, in words."""
+
+
 def _say_import(result: Any) -> None:
     if result.already_imported:
         say(f"{result.source}: already in ({result.transfers:,} transfers); nothing changed")
@@ -294,6 +333,11 @@ def _say_import(result: Any) -> None:
         "rounded or read from doubles": result.lossy,
         "repeated in the file": result.repeated,
         "said by an earlier file": result.duplicate,
+        "rows of transactions whose end nothing states, taken as successful": result.assumed,
+        **{
+            f"rows moved nothing ({UNMOVED.get(reason, reason)})": rows
+            for reason, rows in result.unmoved.items()
+        },
     }
     for words, count in notes.items():
         if count:

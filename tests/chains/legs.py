@@ -1,7 +1,7 @@
 """What the tests of file layouts share: invented addresses, and batches as plain rows."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -32,6 +32,13 @@ class Read:
     legs: list[dict[str, Any]]
     rejected: list[dict[str, Any]]
     assets: dict[str, Asset]
+    unmoved: dict[str, int] = field(default_factory=dict)
+    counts: list[int] = field(default_factory=lambda: [0, 0])  # assumed, rows read
+
+    @property
+    def idle(self) -> dict[str, int]:
+        """Reasons why rows moved nothing, without those of no row."""
+        return {reason: count for reason, count in self.unmoved.items() if count}
 
 
 def gather(batches: Iterable[LegBatch]) -> Read:
@@ -51,8 +58,15 @@ def gather(batches: Iterable[LegBatch]) -> Read:
         read.legs.extend({**row, "transfer": row["transfer"] + first} for row in batch.legs.to_pylist())
         read.rejected.extend(batch.rejected.to_pylist())
         read.assets.update({asset.reference: asset for asset in batch.assets})
-    rows = [row["row"] for row in read.transfers] + [row["row"] for row in read.rejected]
-    assert len(rows) == len(set(rows)), "a row made transfers and was rejected"
+        for reason, count in batch.unmoved.items():
+            read.unmoved[reason] = read.unmoved.get(reason, 0) + count
+        read.counts[0], read.counts[1] = read.counts[0] + batch.assumed, batch.rows_read
+    read.legs.sort(key=lambda leg: (leg["transfer"], leg["side"] == "payee", leg["index"]))
+    moved = [(row["row"], row["kind"], row["part"]) for row in read.transfers]
+    rejected = [row["row"] for row in read.rejected]
+    assert len(moved) == len(set(moved)), "a row made one transfer twice"
+    assert not set(rejected) & {row for row, *_ in moved}, "a row made transfers and was rejected"
+    assert len(rejected) == len(set(rejected)), "a row was rejected twice"
     return read
 
 
