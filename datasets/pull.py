@@ -36,6 +36,7 @@ from datasets.store import (
     registered,
     transaction,
 )
+from datasets.twins import find_twins, replace_transfers
 from datasets.writing import Source, Writing
 
 STAND_INS = ("script-", "output-")
@@ -221,13 +222,14 @@ class _Run:
     ) -> tuple[int, int, int]:
         """Write transfers and coverage in one transaction; return how many are new, known and set aside."""
         chain, batch = self.source.chain, history.batch
-        fresh = _unknown(ledger, chain, batch, source=self.source.shown_url)
+        fresh, replaced = _unknown(ledger, chain, batch, source=self.source.shown_url)
         noted = False
 
         def batches() -> Iterator[LegBatch]:
             # Whoever takes the batches does so inside a transaction: what is written here is part of it.
             nonlocal noted
             yield fresh
+            replace_transfers(ledger.connection, replaced)
             self._note(ledger, address, history, coverage, freezes=fresh)
             noted = True
 
@@ -246,6 +248,9 @@ class _Run:
         if not noted:
             with transaction(ledger):
                 self._note(ledger, address, history, coverage, freezes=None)
+        if batch.freezes.num_rows:  # made anew from the events, of which the batch is by now a part
+            with transaction(ledger):
+                write_frozen_labels(ledger, chain)
         return added, batch.transfers.num_rows - added, quarantined
 
     def _note(
@@ -285,7 +290,6 @@ class _Run:
                 next_transfer=0,
             )
             write_freezes(writing, freezes)
-            write_frozen_labels(ledger, self.source.chain)
 
 
 _COUNTERPARTIES = """
@@ -335,8 +339,11 @@ def content_hash(batch: LegBatch) -> str:
     return found.hexdigest()
 
 
-def _unknown(ledger: Ledger, chain: Chain, batch: LegBatch, *, source: str) -> LegBatch:
-    """Return what the ledger does not hold yet, and no node has told whole; raises LedgerConflict."""
+def _unknown(ledger: Ledger, chain: Chain, batch: LegBatch, *, source: str) -> tuple[LegBatch, list[int]]:
+    """Return what the ledger does not hold yet, and no node has told whole; and what it replaces.
+
+    Raises LedgerConflict where the ledger has another transaction in the same place.
+    """
     connection = ledger.connection
     stretches = [(stretch.first, stretch.last) for stretch in read_stretches(ledger, chain)]
     number = chain_number(ledger, chain)
@@ -345,22 +352,24 @@ def _unknown(ledger: Ledger, chain: Chain, batch: LegBatch, *, source: str) -> L
     )
     known = find_known(connection, number, transfers, source=source, chain_name=chain.name)
     transfers = transfers.filter(pa.array(~known))
+    known, replaced = find_twins(connection, number, transfers, batch.legs)
+    transfers = transfers.filter(pa.array(~known))
     said = connection.execute(
         "SELECT q.height, q.detail FROM quarantine AS q JOIN batch AS b USING (batch) WHERE b.chain = $1",
         [number],
     ).fetchall()
     events = connection.execute("SELECT height, part FROM freeze_event WHERE chain = $1", [number]).fetchall()
     used = set(transfers["asset"].to_pylist()) | set(freezes["asset"].to_pylist())
-    return replace(
+    kept = pc.is_in(batch.legs["transfer"], value_set=transfers["transfer"].combine_chunks())
+    fresh = replace(
         batch,
         transfers=transfers,
-        legs=batch.legs.filter(
-            pc.is_in(batch.legs["transfer"], value_set=transfers["transfer"].combine_chunks())
-        ),
+        legs=batch.legs.filter(kept),
         rejected=_lacking(rejected, ("height", "detail"), said),
         freezes=_lacking(freezes, ("height", "part"), events),
         assets=tuple(asset for asset in batch.assets if asset.reference in used),
     )
+    return fresh, replaced
 
 
 def _outside(table: pa.Table, stretches: Iterable[tuple[int, int]]) -> pa.Table:
