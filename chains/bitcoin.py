@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from chains.assets import native_asset
 from chains.bitcoin_blocks import decode_blocks, read_exact
-from chains.errors import BranchChanged, InputError, RpcError, WrongChain
+from chains.errors import BadAnswer, BranchChanged, InputError, RpcError, WrongChain
 from chains.ledger import BLOCK_SCHEMA, LEG_SCHEMA, REJECT_SCHEMA, TRANSFER_SCHEMA, LegBatch
 from chains.nodes import Head, NodeFacts
 from chains.registry import CHAINS, Chain
@@ -136,15 +136,24 @@ class BitcoinNode:
                 raise self._rpc.bad_answer("getblockhash", f"it has no block {height} (yet)")
             self._check_fork(height, found)
             hashes.append(found)
-        answers = self._rpc.call_each([("getblock", (found.hex(), 3)) for found in hashes])
-        blocks = []
+        try:
+            return self._decode_some(heights, hashes)
+        except BadAnswer:
+            for height, before, now in zip(heights, hashes, self._hashes_at(heights), strict=True):
+                if now != before:  # Core tells what inputs spend for blocks of its present branch only
+                    raise BranchChanged(self._rpc.shown_url, height=height) from None
+            raise
+
+    def _decode_some(self, heights: list[int], hashes: list[bytes]) -> LegBatch:
+        """Ask for blocks by their hashes, and return them as one batch."""
+        answers: list[Any] = self._rpc.call_each([("getblock", (found.hex(), 3)) for found in hashes])
         for height, answer in zip(heights, answers, strict=True):
             if isinstance(answer, RpcError):
                 raise self._why_no_block(height, answer)
             self._check_branch(height, answer)
-            blocks.append(answer)
+        url = self._rpc.shown_url
         return decode_blocks(
-            blocks, self._chain, self._asset, first_height=first, hashes=hashes, url=self._rpc.shown_url
+            answers, self._chain, self._asset, first_height=heights[0], hashes=hashes, url=url
         )
 
     def _why_no_block(self, height: int, error: RpcError) -> Exception:

@@ -111,8 +111,8 @@ def show_tx(tx: Tx) -> dict[str, Any]:
     return head | {"vin": vin, "vout": vout} | tx.more
 
 
-def show_block(txs: Sequence[Tx], *, height: int = 200, parent: str = "11" * 32, time: int = TIME) -> bytes:
-    """A block as Core writes it, in JSON."""
+def show_block(txs: Sequence[Tx], *, height: int = 200, parent: str = "11" * 32, bits: str = BITS) -> bytes:
+    """A block as Core writes it, in JSON; for other `bits` than regtest's no work is done."""
     shown = [show_tx(tx) for tx in txs]
     level = [bytes.fromhex(tx["txid"])[::-1] for tx in shown]
     while len(level) > 1:
@@ -120,14 +120,14 @@ def show_block(txs: Sequence[Tx], *, height: int = 200, parent: str = "11" * 32,
         level = [_hash256(one + two) for one, two in zip(level[::2], level[1::2], strict=True)]
     nonce = 0
     while True:
-        header = struct.pack("<i32s32sI4sI", 0x20000000, bytes.fromhex(parent)[::-1], level[0], time,
-                             bytes.fromhex(BITS)[::-1], nonce)  # fmt: skip
+        header = struct.pack("<i32s32sI4sI", 0x20000000, bytes.fromhex(parent)[::-1], level[0], TIME,
+                             bytes.fromhex(bits)[::-1], nonce)  # fmt: skip
         digest = _hash256(header)[::-1]
-        if digest[0] < 0x7F:
+        if digest[0] < 0x7F or bits != BITS:
             break
         nonce += 1
     block = {"hash": digest.hex(), "confirmations": 1, "height": height, "version": 0x20000000,
-             "merkleroot": level[0][::-1].hex(), "time": time, "nonce": nonce, "bits": BITS,
+             "merkleroot": level[0][::-1].hex(), "time": TIME, "nonce": nonce, "bits": bits,
              "difficulty": 4.656542373906925e-10, "nTx": len(shown), "tx": shown}  # fmt: skip
     if height:
         block["previousblockhash"] = parent

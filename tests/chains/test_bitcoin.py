@@ -247,6 +247,14 @@ def test_an_abandoned_block_means_that_the_branch_changed() -> None:
     assert caught.value.height == 200
 
 
+@pytest.mark.parametrize("lost", [None, rpc_error(-5, "Block not found"), {"height": 200}])
+def test_a_block_that_cannot_be_right_any_more_means_the_same(lost: Any) -> None:
+    hashes = iter([orjson.loads(ONE)["hash"], "cd" * 32])
+    known = {"getblockhash": lambda height: next(hashes) if height == 200 else GENESIS}
+    with opened(face(ONE, getblock=lambda *_: lost, **known)) as source, pytest.raises(BranchChanged):
+        source.read_blocks(200, 200)
+
+
 def test_blocks_that_do_not_follow_each_other_are_a_lie_where_the_node_keeps_to_them() -> None:
     other = show_block([Tx([Out(1, "51")])], height=201)  # its parent is not block 200
     blocks = {orjson.loads(data)["hash"]: data for data in (ONE, other)}
