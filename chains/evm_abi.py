@@ -42,7 +42,7 @@ def ask_chain(client: RpcClient) -> tuple[int, str]:
         raise
     except (Web3Exception, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise client.bad_answer("eth_chainId", "it is no number") from error
-    if type(number) is not int or number < 0:
+    if type(number) is not int or not 0 <= number < 2**63:
         raise client.bad_answer("eth_chainId", "it is no number")
     try:
         software = client.call("web3_clientVersion")

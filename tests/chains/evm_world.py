@@ -141,11 +141,11 @@ class World:
         self.heights[name] = self.node.height
 
 
-def build_world(node: Anvil, fork: str) -> World:
-    """Make one block for each kind of movement."""
+def build_world(node: Anvil, fork: str, *, tokens: bool = True) -> World:
+    """Make one block for each kind of movement; without `tokens` only for those of the chain's coin."""
     world = World(node, fork)
     node.call("anvil_setCoinbase", MINER)
-    for build in (_native, _internal, _destroyed, _transfers, _profiles, _fees):
+    for build in (_native, _internal, _destroyed, *((_transfers, _profiles) if tokens else ()), _fees):
         build(world)
     node.seal(2)
     return world
