@@ -23,6 +23,7 @@ from chains.history import History, HistorySource
 from chains.ledger import LegBatch
 from chains.registry import Chain
 from datasets.blocks import read_stretches
+from datasets.coverage import Coverage, join_coverage, read_coverages, write_coverage
 from datasets.frozen import write_freezes, write_frozen_labels
 from datasets.ingest import ingest_batches
 from datasets.overlap import find_known
@@ -30,7 +31,6 @@ from datasets.status import write_status
 from datasets.store import (
     Ledger,
     chain_number,
-    intern_accounts,
     next_number,
     open_ledger,
     registered,
@@ -53,16 +53,6 @@ class PullOptions:
     again: bool = False  # from the first block, whatever was read before
     wait_seconds: float = 30.0  # for other processes that hold the ledger
     threads: int | None = None
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How far the history of one address was read from one source."""
-
-    first_height: int
-    last_height: int
-    complete: bool
-    transfers: int
 
 
 @dataclass(frozen=True)
@@ -121,9 +111,10 @@ def pull_histories(
             room = max(0, options.most_addresses - len(seen)) if hop else len(wanted)
             left_out, wanted = max(0, len(wanted) - room), wanted[:room]
             seen.update(wanted)
+            before = run.coverages(wanted)
             for address in wanted:
                 tell(address, len(done), len(seen))
-                done.append(run.pull(address, hop))
+                done.append(run.pull(address, hop, before.get(address)))
             if hop < options.hops:
                 whole = [
                     one.address for one in done if one.hop == hop and one.coverage and one.coverage.complete
@@ -136,19 +127,6 @@ def pull_histories(
     return PullResult(source.chain.caip2, source.shown_url, tuple(done), left_out, stopped)
 
 
-def read_coverage(ledger: Ledger, chain: Chain, address: str) -> list[Coverage]:
-    """Return what is known of how far an address's history was read, one entry a source, in natural order."""
-    rows = ledger.connection.execute(
-        """
-        SELECT first_height, last_height, complete, transfers
-        FROM pulled JOIN chain USING (chain) JOIN address USING (chain, address)
-        WHERE caip2 = $1 AND account = $2 ORDER BY layout, source
-        """,
-        [chain.caip2, address],
-    ).fetchall()
-    return [Coverage(*row) for row in rows]
-
-
 @dataclass(frozen=True)
 class _Run:
     source: HistorySource
@@ -156,9 +134,8 @@ class _Run:
     options: PullOptions
     code_version: str
 
-    def pull(self, address: str, hop: int) -> PulledAddress:
-        """Read one address and write it down."""
-        before = self._coverage(address)
+    def pull(self, address: str, hop: int, before: Coverage | None) -> PulledAddress:
+        """Read one address and write it down; `before` is how far it was read from here already."""
         first = 0 if before is None or self.options.again else before.last_height + 1
         try:
             history = self.source.read_history(address, first=first, most=self.options.most_transfers)
@@ -166,7 +143,7 @@ class _Run:
             if not hop:
                 raise
             return PulledAddress(address, hop, 0, 0, 0, 0, None, note=str(error))
-        coverage = _joined(None if self.options.again else before, history)
+        coverage = join_coverage(None if self.options.again else before, history)
         with self._open() as ledger:
             added, known, quarantined = self._write(ledger, address, history, coverage)
         note = (
@@ -175,6 +152,18 @@ class _Run:
         return PulledAddress(
             address, hop, added, known, quarantined, history.pending, coverage, history.unread, note
         )
+
+    def coverages(self, addresses: Sequence[str]) -> dict[str, Coverage]:
+        """Return how far addresses were read from this source before, of those that were."""
+        try:
+            ledger = open_ledger(self.path, wait_seconds=self.options.wait_seconds)
+        except LedgerMissing:
+            return {}
+        source = self.source
+        with ledger:
+            return read_coverages(
+                ledger, source.chain, addresses, layout=source.layout, source=source.shown_url
+            )
 
     def counterparties(self, addresses: Sequence[str]) -> list[str]:
         """Return who paid or was paid by the addresses, those with the most transfers first.
@@ -201,22 +190,6 @@ class _Run:
             self.path, write=True, wait_seconds=self.options.wait_seconds, threads=self.options.threads
         )
 
-    def _coverage(self, address: str) -> Coverage | None:
-        try:
-            ledger = open_ledger(self.path, wait_seconds=self.options.wait_seconds)
-        except LedgerMissing:
-            return None
-        with ledger:
-            rows = ledger.connection.execute(
-                """
-                SELECT first_height, last_height, complete, transfers
-                FROM pulled JOIN chain USING (chain) JOIN address USING (chain, address)
-                WHERE caip2 = $1 AND account = $2 AND layout = $3 AND source = $4
-                """,
-                [self.source.chain.caip2, address, self.source.layout, self.source.shown_url],
-            ).fetchall()
-        return Coverage(*rows[0]) if rows else None
-
     def _write(
         self, ledger: Ledger, address: str, history: History, coverage: Coverage
     ) -> tuple[int, int, int]:
@@ -238,13 +211,13 @@ class _Run:
             self.source.layout,
             self.source.shown_url,
             content_hash(batch),
-            orjson.dumps({"address": address}, option=orjson.OPT_SORT_KEYS).decode(),
+            # Each reading has a record of its own: what is known is left out row by row, not by content.
+            orjson.dumps({"address": address, "read_at": _now().isoformat() + "Z"}).decode(),
         )
         added = quarantined = 0
         if fresh.transfers.num_rows or fresh.rejected.num_rows or fresh.freezes.num_rows:
             result = ingest_batches(ledger, batches(), source=custody, code_version=self.code_version)
-            if not result.already_imported:
-                added, quarantined = result.transfers, result.quarantined
+            added, quarantined = result.transfers, result.quarantined
         if not noted:
             with transaction(ledger):
                 self._note(ledger, address, history, coverage, freezes=None)
@@ -262,31 +235,22 @@ class _Run:
         *,
         freezes: LegBatch | None,
     ) -> None:
-        connection = ledger.connection
-        number = chain_number(ledger, self.source.chain)
-        account = intern_accounts(ledger, number, pa.array([address], pa.string()))[0].as_py()
-        key = [number, account, self.source.layout, self.source.shown_url]
-        connection.execute(
-            "DELETE FROM pulled WHERE chain = $1 AND address = $2 AND layout = $3 AND source = $4", key
-        )
-        connection.execute(
-            """
-            INSERT INTO pulled (chain, address, layout, source, first_height, last_height, complete,
-                                transfers, unread, pulled_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-            """,
-            [
-                *key,
-                *(coverage.first_height, coverage.last_height, coverage.complete, coverage.transfers),
-                *(list(history.unread), datetime.now(UTC).replace(tzinfo=None)),
-            ],
+        source = self.source
+        write_coverage(
+            ledger,
+            source.chain,
+            address,
+            coverage,
+            layout=source.layout,
+            source=source.shown_url,
+            unread=history.unread,
         )
         if freezes is not None and freezes.freezes.num_rows:
             writing = Writing(
                 ledger=ledger,
-                source=Source(self.source.chain, self.source.layout, self.source.shown_url, ""),
-                chain=number,
-                batch=next_number(connection, "batch"),  # the one that is being written
+                source=Source(source.chain, source.layout, source.shown_url, ""),
+                chain=chain_number(ledger, source.chain),
+                batch=next_number(ledger.connection, "batch"),  # the one that is being written
                 next_transfer=0,
             )
             write_freezes(writing, freezes)
@@ -388,12 +352,5 @@ def _lacking(table: pa.Table, names: tuple[str, str], known: Iterable[tuple[Any,
     return table.filter(pa.array([pair not in held for pair in pairs], pa.bool_()))
 
 
-def _joined(before: Coverage | None, history: History) -> Coverage:
-    """Join what was read now to what was read before, which ends where this begins."""
-    told = history.batch.transfers.num_rows
-    first, last = history.first_height, history.last_height
-    if before is not None:
-        told += before.transfers
-        if first <= before.last_height + 1:
-            first, last = before.first_height, max(before.last_height, last)
-    return Coverage(first, last, complete=first == 0 and last >= 0 and not history.cut, transfers=told)
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)

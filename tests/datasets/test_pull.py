@@ -1,5 +1,6 @@
 """Histories of addresses into the ledger: coverage, repetition, hops, and what else tells of the same."""
 
+import json
 import os
 import signal
 from dataclasses import replace
@@ -12,8 +13,10 @@ from chains.errors import BadAnswer, LedgerConflict, NodeUnavailable, RpcError
 from chains.history import FoundFreeze, FoundReject
 from chains.ledger import Kind
 from datasets.check import check_ledger
+from datasets.coverage import Coverage, read_coverage
 from datasets.export import export_lines
-from datasets.pull import Coverage, PullOptions, PullResult, content_hash, pull_histories, read_coverage
+from datasets.forget import forget_batch
+from datasets.pull import PullOptions, PullResult, content_hash, pull_histories
 from datasets.status import read_status
 from datasets.store import open_ledger
 from datasets.sync import SyncOptions, sync_chain
@@ -76,7 +79,8 @@ def test_a_history_comes_with_its_custody_record_and_coverage(path: Path) -> Non
     assert (one.added, one.known, one.hop, one.pending, one.unread) == (2, 0, 0, 0, ("its dreams",))
     assert coverage(path) == [Coverage(0, 100, complete=True, transfers=2)] == [one.coverage]
     batch = rows(path, "SELECT layout, source, mapping, sha256, first_height, last_height, loose FROM batch")
-    assert batch[0][:3] == ("pull:memory", "http://memory", '{"address":"' + A + '"}')
+    assert batch[0][:2] == ("pull:memory", "http://memory")
+    assert json.loads(batch[0][2])["address"] == A
     assert len(batch[0][3]) == 64
     assert batch[0][4:] == (5, 9, False)
     assert rows(path, "SELECT unread, pulled_at > '2024-01-01' FROM pulled") == [(["its dreams"], True)]
@@ -285,6 +289,18 @@ def test_a_sync_over_pulled_heights_replaces_them(path: Path) -> None:
     assert rows(path, "SELECT transfers, replaced FROM batch WHERE layout = 'pull:memory'") == [(2, 1)]
     assert rows(path, "SELECT count(*) FROM transfer WHERE height = 5") == [(1,)]
     assert faults(path) == []
+
+
+def test_what_was_taken_back_is_read_again(path: Path) -> None:
+    source = MemoryIndexer([pay(5, A, B, 7)])
+    pull(source, path)
+    before = export(path)
+    with open_ledger(path, write=True) as ledger:
+        forget_batch(ledger, "1")
+    assert coverage(path) == []
+    assert rows(path, "SELECT count(*) FROM transfer") == [(0,)]
+    assert pull(source, path).addresses[0].added == 1
+    assert export(path) == before
 
 
 def token(part: int, *, height: int = 5, amount: int = 7, hash_of: str = "t") -> Any:
