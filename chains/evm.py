@@ -13,7 +13,7 @@ from typing import Any, Self
 from chains.assets import native_asset, token_reference
 from chains.deep_json import decode_json
 from chains.errors import InputError, RpcError, WrongChain
-from chains.evm_blocks import BlockAnswers, BlockHead, decode_block, read_head
+from chains.evm_blocks import BlockAnswers, BlockHead, ChainRules, decode_block, read_head
 from chains.evm_events import Questions
 from chains.evm_hex import as_address, as_list, as_record
 from chains.evm_legs import LegColumns
@@ -46,8 +46,11 @@ _UNREAD_OF = {
     "eip155:1": "the move of the DAO's ether in block 1,920,000",
     "eip155:42161": "retryable tickets: their escrow and refunds",
     "eip155:137": "state syncs: deposits of the coin from Ethereum",
+    "eip155:43114": "imports from the other chains of Avalanche, and exports to them",
     "eip155:42220": "fees paid in tokens",
 }
+# On Gnosis validators withdraw GNO, a token; on Celo the fees of the OP Stack go elsewhere.
+_RULES = {"eip155:100": ChainRules(withdrawals=False), "eip155:42220": ChainRules(vaults=False)}
 
 
 class EvmNode:
@@ -177,14 +180,17 @@ class EvmNode:
         return ethereum_rewards(head.height, as_address(block.get("miner"), "miner"), uncles)
 
     def _decode(self, answers: BlockAnswers, head: BlockHead, columns: LegColumns) -> None:
-        client = self._client
-        questions = Questions(partial(ask_owner, client), partial(has_code, client))
+        questions = Questions(partial(ask_owner, self._client), partial(has_code, self._client))
+        rules = _RULES.get(self._chain.caip2, ChainRules())
+        read = partial(
+            decode_block, answers, columns, profiles=self._profiles, questions=questions, rules=rules
+        )
         mark = columns.mark()
-        doubts = decode_block(answers, columns, profiles=self._profiles, questions=questions)
+        doubts = read()
         if doubts:
             verdicts = self._settle(doubts, head.height, columns)
             columns.undo(mark)
-            decode_block(answers, columns, profiles=self._profiles, questions=questions, verdicts=verdicts)
+            read(verdicts=verdicts)
 
     def _settle(
         self, doubts: list[tuple[int, Movement]], height: int, columns: LegColumns

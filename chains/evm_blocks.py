@@ -63,6 +63,17 @@ class BlockHead:
     seconds: int
 
 
+@dataclass(frozen=True)
+class ChainRules:
+    """Where a chain departs from the rules of Ethereum and of the OP Stack.
+
+    `withdrawals` are in the chain's coin, `vaults` get the fees of a chain on the OP Stack.
+    """
+
+    withdrawals: bool = True
+    vaults: bool = True
+
+
 @dataclass
 class _Reading:
     """One block under way."""
@@ -98,6 +109,7 @@ def decode_block(
     *,
     profiles: Mapping[str, str],
     questions: Questions,
+    rules: ChainRules = ChainRules(),
     verdicts: Mapping[tuple[int, int], bool | None] = MappingProxyType({}),
 ) -> list[tuple[int, Movement]]:
     """Add the legs of one block to `columns`, in the order of their natural key.
@@ -118,7 +130,10 @@ def decode_block(
         head, block, answers, columns, profiles, questions, verdicts,
         base_fee=read_optional(block, "baseFeePerGas"),
         miner=read_address(block, "miner"),
-        vaults=isinstance(first, dict) and _kind(first) == DEPOSIT_TYPE and "baseFeePerGas" in block,
+        vaults=rules.vaults
+        and isinstance(first, dict)
+        and _kind(first) == DEPOSIT_TYPE
+        and "baseFeePerGas" in block,
     )  # fmt: skip
     columns.open_block(head.height, head.hash, head.parent, head.seconds)
     for position, transaction in enumerate(transactions):
@@ -128,7 +143,7 @@ def decode_block(
             raise error.inside(f"transaction {position}") from None
     if reading.gas != read_quantity(block, "gasUsed"):
         raise Misread("gasUsed", block["gasUsed"], f"{hex(reading.gas)}, the sum of its receipts")
-    _add_block_income(reading, len(transactions))
+    _add_block_income(reading, len(transactions), rules)
     return reading.doubts
 
 
@@ -303,14 +318,14 @@ def _operator_fee(reading: _Reading, receipt: Mapping[str, Any], gas: int) -> in
     return (gas * scalar * 100 if jovian else gas * scalar // 10**6) + constant
 
 
-def _add_block_income(reading: _Reading, count: int) -> None:
+def _add_block_income(reading: _Reading, count: int, rules: ChainRules) -> None:
     """Add what the block paid by itself: rewards to miners, withdrawals of validators (in Gwei)."""
     columns = reading.columns
     columns.open_transaction(count, None)
     for part, (account, amount) in enumerate(reading.answers.rewards):
         if amount:
             columns.add(Kind.REWARD, part, None, as_address(account, "reward"), amount)
-    withdrawals = reading.block.get("withdrawals")
+    withdrawals = reading.block.get("withdrawals") if rules.withdrawals else None
     for part, entry in enumerate(as_list(withdrawals, "withdrawals") if withdrawals is not None else ()):
         try:
             withdrawal = as_record(entry, "")

@@ -138,12 +138,6 @@ def profile_topics(profile: str) -> dict[str, EventRule]:
     return {event_topic(rule.signature): rule for rule in PROFILES[profile]}
 
 
-def wanted_topics(profiles: Mapping[str, str]) -> list[str]:
-    """Return the first topics that matter on a chain with these profiles, for a filter of logs."""
-    others = {topic for profile in profiles.values() for topic in profile_topics(profile)}
-    return [TRANSFER, *sorted(others)]
-
-
 def decode_log(log: Mapping[str, Any], profile: str | None = None) -> TokenEvent | None:
     """Return what a log does to token balances; None where it does nothing.
 

@@ -39,9 +39,6 @@ from chains.registry import Chain
 from chains.rpc import Call, RpcClient, RpcLimits
 from chains.tokens import find_profiles
 
-LOG_BLOCKS = 5_000
-"""Blocks that one eth_getLogs may span on a java-tron node (10,000 logs at most)."""
-
 _LARGEST_BATCH = 100
 _UNREAD = ("TRX payments", "TRX moved by contracts", "TRX fees", "rewards and staking", "TRC-10 tokens")
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chains.evm_blocks import BlockAnswers, decode_block
+from chains.evm_blocks import BlockAnswers, ChainRules, decode_block
 from chains.evm_events import Questions
 from chains.evm_hex import as_list, as_record
 from chains.evm_legs import LegColumns
@@ -17,6 +17,7 @@ from chains.traces import read_frames
 GOLDEN = Path(__file__).parents[1] / "golden" / "evm"
 ANSWERS = sorted(path.name.removesuffix(".json.gz") for path in GOLDEN.glob("*.json.gz"))
 PROFILES = {"tether": "tether", "weth": "weth", "circle": "circle", "tether_blocks": "tether-blocks"}
+RULES = ChainRules()
 OWNER = "0x" + "0a11ce".zfill(40)
 
 
@@ -37,6 +38,7 @@ def decode(
     code: bool | None = False,
     owner: str | None = OWNER,
     verdicts: Mapping[tuple[int, int], bool | None] | None = None,
+    rules: ChainRules = RULES,
 ) -> LegBatch:
     """Decode recorded answers; `code` and `owner` stand for what the node's state says."""
     block = as_record(answers["block"], "block")
@@ -49,6 +51,7 @@ def decode(
         columns,
         profiles=profiles(answers),
         questions=questions,
+        rules=rules,
         verdicts=verdicts if verdicts is not None else {},
     )
     if verdicts is None and doubts:

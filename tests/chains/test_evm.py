@@ -404,3 +404,22 @@ def test_ethereums_rewards_where_the_node_does_not_tell_them(world: World) -> No
             paid = [line for line in show_legs(batch, {}) if "reward" in line]
             assert paid[0].endswith(f"+{5 * 10**18 + 5 * 10**18 // 32}")
             assert paid[1].endswith(f"0x{'ab' * 20} +{5 * 10**18 * 6 // 8}")
+
+
+def test_chains_with_rules_of_their_own(world: World) -> None:
+    paid = [{"index": "0x0", "validatorIndex": "0x0", "address": MINER, "amount": "0x5"}]
+
+    def found(chain: str, number: int) -> list[str]:
+        def change(method: str, params: Sequence[Any], ask: Callable[[], Any]) -> Any:
+            if method == "eth_chainId":
+                return hex(number)
+            answer = ask()
+            block = method == "eth_getBlockByNumber" and answer and answer["number"] == "0x1"
+            return answer | {"withdrawals": paid} if block else answer
+
+        with front(world.node, change) as url, EvmNode(url, find_chain(chain), limits=QUICK) as node:
+            rows = node.read_blocks(1, 1).transfers.to_pylist()
+            return [row["asset"] for row in rows if row["kind"] == "withdrawal"]
+
+    assert found("ethereum", 1) == ["slip44:60"]
+    assert found("gnosis", 100) == []

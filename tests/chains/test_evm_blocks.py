@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from chains.evm_blocks import ChainRules
 from chains.evm_hex import Misread, OtherBranch
 from chains.evm_legs import LARGEST
 from chains.evm_rewards import ethereum_reward, ethereum_rewards
@@ -201,6 +202,12 @@ def test_on_the_op_stack_the_vaults_get_what_others_burn() -> None:
     assert f"{operator} +{21000 * 2_000_000 * 100 + 7}" in lines(jovian)[0]
 
 
+def test_where_fees_go_elsewhere_the_vaults_get_nothing() -> None:
+    receipt = {"effectiveGasPrice": "0x5", "l1Fee": "0x3e8"}
+    found = lines(op_block(receipt), rules=ChainRules(vaults=False))
+    assert found == ["1 fee 0: a -106000, miner +21000"]
+
+
 def test_a_deposit_of_the_op_stack_creates_what_it_mints_even_where_it_fails() -> None:
     deposit = {"type": "0x7e", "mint": hex(100), "value": hex(7)}
     free = {"effectiveGasPrice": "0x0"}
@@ -245,6 +252,12 @@ def test_withdrawals_are_in_gwei_and_stand_behind_all_transactions() -> None:
         f"1 withdrawal 0: a +{GWEI}",
         f"1 withdrawal 2: b +{2 * GWEI}",
     ]
+
+
+def test_withdrawals_of_a_token_are_none_of_the_coin() -> None:
+    entries = [{"index": "0x9", "validatorIndex": "0x1", "address": A, "amount": "0x1"}]
+    assert lines(block(withdrawals=entries), rules=ChainRules(withdrawals=False)) == []
+    assert lines(block(withdrawals=entries)) == [f"0 withdrawal 0: a +{GWEI}"]
 
 
 def test_rewards_of_a_trace_block_answer() -> None:

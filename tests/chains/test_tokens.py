@@ -13,7 +13,6 @@ from chains.tokens import (
     event_topic,
     find_profiles,
     profile_topics,
-    wanted_topics,
 )
 from tests.chains.evm_world import word
 
@@ -183,9 +182,3 @@ def test_profiles_can_be_named_and_taken_away() -> None:
         find_profiles(ETHEREUM, {PAYER: "usdt"})
     with pytest.raises(AddressError):
         find_profiles(ETHEREUM, {"usdt": "tether"})
-
-
-def test_the_topics_of_a_filter() -> None:
-    topics = wanted_topics({PAYER: "weth"})
-    assert topics[0] == TRANSFER
-    assert set(topics[1:]) == set(profile_topics("weth"))
