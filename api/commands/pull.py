@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.commands.common import Dir, Json, clean, code_version, read_settings, say, say_json, show_steps
-from api.commands.sync import read_profiles
+from api.commands.sync import _stopped_by_term, read_profiles
 from chains.errors import AddressError, InputError
 
 if TYPE_CHECKING:
@@ -120,27 +120,34 @@ def pull_histories(  # noqa: PLR0917  (each parameter is an option of the comman
         wait_seconds=settings.wait_seconds,
         threads=settings.threads,
     )
-    source = open_source(
-        found,
-        api=api,
-        rpc=rpc,
-        key=api_key,
-        confirmations=confirmations,
-        first=first,
-        listed=listed or [],
-        profiles=profiles or [],
-        limits=RpcLimits(requests_per_second=rate),
-        cache=settings.cache / "bitcoinlib",
-    )
-    with source, show_steps() as steps:
-        result = pull_histories(
-            source,
-            settings.ledger,
-            accounts,
-            options=options,
-            tell=lambda address, done, total: steps(clean(address, 60), done, total),
-            code_version=code_version(),
-        )
+    try:
+        with (
+            _stopped_by_term(),
+            open_source(
+                found,
+                api=api,
+                rpc=rpc,
+                key=api_key,
+                confirmations=confirmations,
+                first=first,
+                listed=listed or [],
+                profiles=profiles or [],
+                limits=RpcLimits(requests_per_second=rate),
+                cache=settings.cache / "bitcoinlib",
+            ) as source,
+            show_steps() as steps,
+        ):
+            result = pull_histories(
+                source,
+                settings.ledger,
+                accounts,
+                options=options,
+                tell=lambda address, done, total: steps(clean(address, 60), done, total),
+                code_version=code_version(),
+            )
+    except KeyboardInterrupt:
+        say("stopped before anything was read")
+        raise typer.Exit(1) from None
     if as_json:
         say_json({**vars(result), "addresses": [vars(one) for one in result.addresses]})
     else:
