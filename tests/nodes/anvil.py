@@ -33,7 +33,14 @@ from eth_account import Account
 from eth_utils.address import to_checksum_address
 
 from tests.nodes.anvil_contracts import creation_code, encode_call
-from tests.nodes.anvil_history import ACCOUNTS, CHAIN_ID, EvmHistory, build_history, write_genesis
+from tests.nodes.anvil_history import (
+    ACCOUNTS,
+    CHAIN_ID,
+    EvmHistory,
+    build_history,
+    build_short_history,
+    write_genesis,
+)
 
 BINARY = Path(__file__).parent / "node_modules" / "@foundry-rs" / "anvil-linux-amd64" / "bin" / "anvil"
 GAS = 2_000_000
@@ -203,7 +210,7 @@ class Anvil:
         sender = pick.randrange(1, 8)
         payee = self.accounts[pick.randrange(ACCOUNTS)].address
         amount = pick.randrange(1, 10**15)
-        action = pick.randrange(6) if self.contracts else 0
+        action = pick.randrange(9) if self.contracts else 0
         if action == 1:
             self.invoke(sender, "Coin", "mint", payee, amount)
         elif action == 2:
@@ -215,6 +222,12 @@ class Anvil:
             self.invoke(sender, "WrappedLike", "deposit", value=amount)
         elif action == 5:
             self.invoke(sender, "Failing", "fail", value=amount, gas=100_000)
+        elif action == 6:
+            self.invoke(0, "TetherLike", pick.choice(("issue", "issue", "redeem")), amount)
+        elif action == 7:
+            self.invoke(0, "TetherLike", pick.choice(("addBlackList", "removeBlackList")), payee)
+        elif action == 8:
+            self.invoke(sender, "Forger", "forge", payee, payee, 10 ** pick.choice((37, 38)))
         else:
             self.send(sender, payee, value=amount, gas=30_000)
 
@@ -230,14 +243,15 @@ def run_anvil(
     *,
     folder: Path | None = None,
     history: bool = True,
+    short: bool = False,
     blob: bool = False,
     seed: int = 1,
     arguments: Sequence[str] = (),
 ) -> Iterator[Anvil]:
     """Run a node for the length of a `with` block, with the built history unless told otherwise.
 
-    `blob` adds a transaction with a blob (EIP-4844) to it, which takes some 15 s. `arguments` go to anvil as
-    they are, after its own.
+    `short` builds a shorter one of random payments alone. `blob` adds a transaction with a blob (EIP-4844) to
+    the long one, which takes some 15 s. `arguments` go to anvil as they are, after its own.
     """
     if not BINARY.exists():
         raise FileNotFoundError("anvil is not installed: run `npm ci --prefix tests/nodes`")
@@ -255,7 +269,9 @@ def run_anvil(
             try:
                 _wait_until_ready(node, process, Path(home) / "log")
                 node.call("anvil_setBlockTimestampInterval", 12)
-                if history:
+                if short:
+                    build_short_history(node)
+                elif history:
                     build_history(node, blob=blob)
                 yield node
             finally:

@@ -78,6 +78,16 @@ def build_history(node: "Anvil", *, blob: bool = False) -> None:
     node.seal(66)  # what stands above is final then
 
 
+def build_short_history(node: "Anvil") -> None:
+    """Deploy what random payments use, and mine thirty blocks of them."""
+    for contract in ("Coin", "WrappedLike", "Forger", "Failing", "Splitter"):
+        node.deploy(contract)
+    node.deploy("TetherLike", 0)
+    for contract in ("Coin", "WrappedLike", "Forger", "TetherLike"):
+        node.history.tokens[contract] = node.contracts[contract].lower()
+    node.mine(30)
+
+
 def _step(node: "Anvil", name: str, sent: str) -> None:
     node.history.hashes[name] = sent
     node.seal()

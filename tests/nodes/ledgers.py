@@ -1,7 +1,7 @@
 """Ledgers that were filled from the test nodes: the real command line in a process, and what it left behind.
 
 `command` runs `silkscreen …` to its end; `start_sync` starts a sync that a test may kill. `held` gives all
-that a ledger says, in natural keys, for two ledgers to be compared; `transfers_as_bytes` the export as bytes.
+that a ledger says, in natural keys, for two ledgers to be compared.
 """
 
 import json
@@ -90,18 +90,20 @@ def sync_here(source: BlockSource, folder: Path, *, legs: int = 500_000) -> Sync
     )
 
 
-def transfers_as_bytes(folder: Path) -> bytes:
-    """Return the export of a folder's ledger as an Arrow stream.
+def held(folder: Path) -> tuple[dict[str, Any], bytes]:
+    """Return what a folder's ledger holds beside its transfers, and its export as an Arrow stream.
 
-    The table is built anew from its values: what stands in memory where a value is null is not defined.
+    Its own numbers and times are left out. The exported table is built anew from its values: what stands in
+    memory where a value is null is not defined.
     """
     with open_ledger(ledger_path(folder)) as ledger:
         exported = export_rows(ledger)
+        rows = {name: ledger.connection.execute(query).fetchall() for name, query in _HELD.items()}
     table = pa.Table.from_pylist(exported.to_pylist(), schema=exported.schema)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
-    return bytes(sink.getvalue())
+    return rows, bytes(sink.getvalue())
 
 
 def first_difference(folder: Path, control: Path) -> str:
@@ -146,12 +148,6 @@ _HELD = {
 }
 
 
-def held(folder: Path) -> dict[str, Any]:
-    """Return what a folder's ledger holds beside its transfers, without its own numbers and times."""
-    with open_ledger(ledger_path(folder)) as ledger:
-        return {name: ledger.connection.execute(query).fetchall() for name, query in _HELD.items()}
-
-
 def balances(folder: Path, reference: str) -> dict[str, int]:
     """Return each account's payee legs minus its payer legs in one asset, where that is not zero."""
     query = """
@@ -162,6 +158,13 @@ def balances(folder: Path, reference: str) -> dict[str, int]:
     with open_ledger(ledger_path(folder)) as ledger:
         rows = ledger.connection.execute(query, [reference]).fetchall()
     return {account: int(amount) for account, amount in sorted(rows) if int(amount)}
+
+
+def last_hash(folder: Path) -> bytes:
+    """Return the hash of the highest block of a folder's ledger."""
+    with open_ledger(ledger_path(folder)) as ledger:
+        found = ledger.connection.execute("SELECT hash FROM block ORDER BY height DESC LIMIT 1").fetchall()
+    return bytes(found[0][0]) if found else b""
 
 
 def synced_to(folder: Path) -> int:

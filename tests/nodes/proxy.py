@@ -142,10 +142,9 @@ class Proxy:
         return answer.status_code, _written(said, answer.content, changed=changed)
 
     def _jumble(self, answers: list[Any], mild: set[str]) -> bool:
-        if len(answers) < 2:
-            return False
+        before = list(answers)
         for name in ("repeat", "lose", "shuffle"):
-            if name not in mild:
+            if name not in mild or len(answers) < 2:
                 continue
             place = self.pick(len(answers))
             if name == "repeat":
@@ -153,12 +152,13 @@ class Proxy:
             elif name == "lose":
                 del answers[place]
             else:
-                before = list(answers)
-                while answers == before:
+                order = list(range(len(answers)))
+                while order == sorted(order):
                     with self._guard:
-                        self._random.shuffle(answers)
+                        self._random.shuffle(order)
+                answers[:] = [answers[index] for index in order]
             self.count(name)
-        return bool(mild & {"repeat", "lose", "shuffle"})
+        return answers != before
 
     def _distort(self, call: dict[str, Any], answer: dict[str, Any], mild: set[str]) -> bool:
         """Put what is always wrong, and a stale head, into one answer; return whether it changed."""
