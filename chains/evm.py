@@ -27,6 +27,7 @@ from chains.evm_read import (
     checked_head,
     find_receipts,
     find_tracing,
+    older_block,
     read_header,
     reading,
 )
@@ -151,10 +152,10 @@ class EvmNode:
         number, software = ask_chain(self._client)
         if f"eip155:{number}" != self._chain.caip2:
             raise WrongChain(self._client.shown_url, expected=self._chain.caip2, found=f"eip155:{number}")
-        newest = self._client.call(BLOCK, "latest", False)
-        checked_head(self._client, newest, "latest")
-        self._receipts_by = find_receipts(self._client, newest)
-        found = find_tracing(self._client, newest, internal)
+        newest = checked_head(self._client, self._client.call(BLOCK, "latest", False), "latest")
+        tried = older_block(newest)
+        self._receipts_by = find_receipts(self._client, tried)
+        found = find_tracing(self._client, tried, internal)
         unread = []
         if found == "none":
             unread.append("internal calls")

@@ -69,6 +69,13 @@ def explain(client: RpcClient, heads: Sequence[BlockHead], error: NodeError) -> 
     return error
 
 
+def older_block(newest: BlockHead) -> dict[str, str]:
+    """Return number and hash of the block before the newest: one that all of a node's parts have by now."""
+    if newest.height == 0:
+        return {"number": "0x0", "hash": f"0x{newest.hash.hex()}"}
+    return {"number": hex(newest.height - 1), "hash": f"0x{newest.parent.hex()}"}
+
+
 def find_receipts(client: RpcClient, block: Mapping[str, Any]) -> ReceiptsBy:
     """Return how the node gives receipts: all of a block by its hash or its number, or one by one."""
     for by, name in (("hash", block.get("hash")), ("number", block.get("number"))):

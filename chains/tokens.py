@@ -9,7 +9,7 @@ verified sources of the contracts.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal, NamedTuple
 
 from chains.errors import InputError
@@ -191,6 +191,7 @@ def _decode_ruled(rule: EventRule, topics: Sequence[str], data: str) -> TokenEve
     return TokenEvent("move", account, None, amount)
 
 
+@lru_cache(maxsize=1 << 16)
 def _account(word: str) -> str | None:
     """Address in a word of 32 bytes; None where the word is more than an address."""
     if word[2:26] != "000000000000000000000000":

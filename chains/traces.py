@@ -182,7 +182,8 @@ def _read_call(call: Mapping[str, Any], depth: int) -> Frame:
     if kind is None:
         raise Misread("type", name, f"one of {', '.join(_CALL_KINDS)}")
     text = call.get("value")
-    value = 0 if text in (None, "0x0", "0x") else as_quantity(text, "value")
+    nothing = text == "0x0" or (text is None and kind in (OTHER, DESTROY))
+    value = 0 if nothing else as_quantity(text, "value")
     failed = bool(call.get("error"))
     source, target = call.get("from"), call.get("to")
     account = source if name in ("DELEGATECALL", "CALLCODE") or kind == DESTROY else target
@@ -225,22 +226,23 @@ def _read_place(address: object) -> tuple[int, ...]:
 def _read_trace(trace: Mapping[str, Any], depth: int) -> Frame:
     action, kind = as_record(trace.get("action"), "action"), trace.get("type")
     failed = bool(trace.get("error"))
-    if kind == "suicide":
+    if kind in ("suicide", "selfdestruct"):
         source = action.get("address")
         value = as_quantity(action.get("balance"), "balance")
         return Frame(depth, DESTROY, source, action.get("refundAddress"), source, value, failed)
-    value = as_quantity(action.get("value"), "value")
-    result = trace.get("result")
+    name, result = action.get("callType"), trace.get("result")
     if not failed:
         # A call that is neither done nor failed is one that the node has not recorded whole.
         result = as_record(result, "result")
     if kind == "create":
         created = result.get("address") if isinstance(result, dict) else None
+        value = as_quantity(action.get("value"), "value")
         return Frame(depth, CREATE, action.get("from"), created, created, value, failed)
-    name = action.get("callType")
     form = _TRACE_CALLS.get(name) if kind == "call" and type(name) is str else None
     if form is None:
         raise Misread("type", f"{kind} {name}", "a call, a create or a suicide")
+    text = action.get("value")
+    value = 0 if text is None and form == OTHER else as_quantity(text, "value")
     source, target = action.get("from"), action.get("to")
     account = source if name in ("delegatecall", "callcode") else target
     return Frame(depth, form, source, target, account, value, failed)

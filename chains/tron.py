@@ -28,6 +28,7 @@ from chains.evm_read import (
     ask_receipts,
     checked_head,
     find_receipts,
+    older_block,
     read_header,
     reading,
 )
@@ -138,9 +139,9 @@ class TronNode:
         number, software = ask_chain(self._client)
         if f"tron:{number}" != self._chain.caip2:
             raise WrongChain(self._client.shown_url, expected=self._chain.caip2, found=f"tron:{number}")
-        newest = self._client.call(BLOCK, "latest", False)
-        checked_head(self._client, newest, "latest")
-        self._receipts_by = find_receipts(self._client, newest)
+        newest = checked_head(self._client, self._client.call(BLOCK, "latest", False), "latest")
+        tried = older_block(newest)
+        self._receipts_by = find_receipts(self._client, tried)
         return NodeFacts(self._client.shown_url, software, "none", _UNREAD)
 
 

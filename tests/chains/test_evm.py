@@ -110,6 +110,16 @@ def test_who_answers_and_what_it_cannot_tell(world: World) -> None:
         EvmNode(url, find_chain("bitcoin"))
 
 
+def test_tracing_that_lags_behind_the_head_is_not_taken_for_none(world: World) -> None:
+    def change(method: str, params: Sequence[Any], ask: Callable[[], Any]) -> Any:
+        if method == "trace_block" and int(params[0], 16) == world.node.height:
+            raise RpcFault(-32000, "block not found")
+        return ask()
+
+    with front(world.node, change) as url, EvmNode(url, CHAIN) as node:
+        assert node.facts.internal == "trace_block"
+
+
 def test_a_node_of_another_chain_is_refused(world: World) -> None:
     with pytest.raises(WrongChain, match="eip155:31337, not eip155:1"):
         EvmNode(world.node.url, find_chain("ethereum"))

@@ -59,6 +59,14 @@ def movements(root: dict[str, Any], survives: Any = always) -> list[Movement]:
     return found
 
 
+def test_frames_that_move_nothing_need_no_value() -> None:
+    quiet = {"type": "STATICCALL", "from": B, "to": C}
+    assert find_movements(read_call_tree(call(A, B, 1, quiet, call(B, D, 2))), survives=always)[0].part == 2
+    entries = flat(call(A, B, 1, call(B, C, 0, kind="STATICCALL"), call(B, D, 2)))
+    del entries[1]["action"]["value"]
+    assert find_movements(read_traces(entries), survives=always) == [Movement(2, B, D, 2)]
+
+
 def test_parts_count_every_frame_in_pre_order() -> None:
     root = call(A, B, 9, call(B, C, 1, call(C, D, 2)), call(B, D, 0), call(B, A, 3))
     assert movements(root) == [Movement(1, B, C, 1), Movement(2, C, D, 2), Movement(4, B, A, 3)]
@@ -196,6 +204,7 @@ TREE = call(A, B, 9, call(B, C, 1), call(B, D, 2))
         (_changed(TREE, 1, result=None), "result"),  # neither done nor failed
         (_changed(TREE, 1, action=None), "action"),
         (_changed(TREE, 1, action={"callType": "call", "value": -1}), "value"),
+        (_changed(TREE, 1, action={"callType": "call"}), "value"),
         (_changed(TREE, 1, type="what"), "type"),
         (_changed(TREE, 1, type=None), "type"),
     ],
@@ -213,6 +222,7 @@ def test_traces_out_of_order_are_put_in_order() -> None:
 @pytest.mark.parametrize(
     "root",
     [None, [], 7, {"type": "CALL", "value": "zz"}, {"type": []}, {"type": "JUMP"}, {},
+     {"type": "CALL"}, {"type": "CREATE", "value": None}, {"type": "CALL", "value": "0x"},
      {"type": "CALL", "calls": 7}, {"type": "CALL", "calls": [7]}, {"type": "CALL", "value": 7}],
 )  # fmt: skip
 def test_a_call_tree_that_is_none_is_refused(root: Any) -> None:
