@@ -19,6 +19,7 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     cut: int | None = None
     chunked: bool = False
+    times: int = 1  # how often the body is written, until nobody reads any more
 
 
 @dataclass
@@ -28,6 +29,7 @@ class Server:
     url: str
     asked: list[Any] = field(default_factory=list)  # decoded bodies
     headers: list[dict[str, str]] = field(default_factory=list)
+    written: int = 0  # bodies that somebody took
 
 
 def answer(result: Any, number: Any) -> dict[str, Any]:
@@ -71,7 +73,10 @@ def serve(reply: Callable[[Any, int], Reply]) -> Iterator[Server]:
                 self.send_header("Content-Length", str(len(sent.body)))
             self.end_headers()
             try:
-                self.wfile.write(sent.body if sent.cut is None else sent.body[: sent.cut])
+                for _ in range(sent.times):
+                    self.wfile.write(sent.body if sent.cut is None else sent.body[: sent.cut])
+                    self.wfile.flush()
+                    server.written += 1
             except OSError:
                 self.close_connection = True
             if sent.cut is not None or sent.chunked:
