@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from chains.errors import BadAnswer, LedgerMissing, RpcError
 from chains.history import History, HistorySource
-from chains.ledger import LegBatch
+from chains.ledger import Kind, LegBatch
 from chains.registry import Chain
 from datasets.blocks import read_stretches
 from datasets.coverage import Coverage, join_coverage, read_coverages, write_coverage
@@ -309,10 +309,15 @@ def _unknown(ledger: Ledger, chain: Chain, batch: LegBatch, *, source: str) -> t
     Raises LedgerConflict where the ledger has another transaction in the same place.
     """
     connection = ledger.connection
-    stretches = [(stretch.first, stretch.last) for stretch in read_stretches(ledger, chain)]
     number = chain_number(ledger, chain)
-    transfers, rejected, freezes = (
-        _outside(table, stretches) for table in (batch.transfers, batch.rejected, batch.freezes)
+    whole = [(stretch.first, stretch.last) for stretch in read_stretches(ledger, chain)]
+    rejected, freezes = (_outside(table, whole) for table in (batch.rejected, batch.freezes))
+    calls = pc.equal(batch.transfers["kind"], Kind.INTERNAL.value)
+    transfers = pa.concat_tables(
+        [
+            _outside(batch.transfers.filter(pc.invert(calls)), whole),
+            _outside(batch.transfers.filter(calls), _traced(connection, number)),
+        ]
     )
     known = find_known(connection, number, transfers, source=source, chain_name=chain.name)
     transfers = transfers.filter(pa.array(~known))
@@ -343,6 +348,17 @@ def _outside(table: pa.Table, stretches: Iterable[tuple[int, int]]) -> pa.Table:
     for first, last in stretches:
         keep &= (heights < first) | (heights > last)
     return table.filter(pa.array(keep))
+
+
+def _traced(connection: duckdb.DuckDBPyConnection, chain: int) -> list[tuple[int, int]]:
+    """Return the heights of which a node told the calls inside transactions too."""
+    return connection.execute(
+        """
+        SELECT first_height, last_height FROM batch
+        WHERE chain = $1 AND layout = 'node' AND json_extract_string(mapping, '$.internal') <> 'none'
+        """,
+        [chain],
+    ).fetchall()
 
 
 def _lacking(table: pa.Table, names: tuple[str, str], known: Iterable[tuple[Any, ...]]) -> pa.Table:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.commands.common import Dir, Json, clean, code_version, read_settings, say, say_json, show_steps
-from api.commands.sync import _stopped_by_term, read_profiles
+from api.commands.sync import _stopped_by_term, known_profiles, read_profiles
 from chains.errors import AddressError, InputError
 
 if TYPE_CHECKING:
@@ -112,6 +112,7 @@ def pull_histories(  # noqa: PLR0917  (each parameter is an option of the comman
     from datasets.pull import PullOptions, pull_histories
 
     found, accounts = read_addresses(addresses, chain)
+    given = read_profiles(profiles or [])
     options = PullOptions(
         hops=hops,
         most_addresses=most_addresses,
@@ -131,7 +132,8 @@ def pull_histories(  # noqa: PLR0917  (each parameter is an option of the comman
                 confirmations=confirmations,
                 first=first,
                 listed=listed or [],
-                profiles=profiles or [],
+                profiles=given,
+                remembered=known_profiles(settings, found),
                 limits=RpcLimits(requests_per_second=rate),
                 cache=settings.cache / "bitcoinlib",
             ) as source,
@@ -182,7 +184,8 @@ def open_source(
     confirmations: int | None,
     first: int,
     listed: list[str],
-    profiles: list[str],
+    profiles: dict[str, str],
+    remembered: dict[str, str],
     limits: Any,
     cache: Path,
 ) -> "HistorySource":
@@ -229,7 +232,7 @@ def open_source(
             first_height=first,
             confirmations=confirmations,
             listed=listed,
-            profiles=read_profiles(profiles),
+            profiles=remembered | profiles,
             limits=limits,
         )
     raise InputError(

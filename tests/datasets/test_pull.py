@@ -280,6 +280,18 @@ def test_what_a_node_told_whole_is_not_told_again(path: Path) -> None:
     assert faults(path) == []
 
 
+@pytest.mark.parametrize("internal", ["none", "trace_block"])
+def test_calls_are_taken_where_the_node_has_none(internal: str, path: Path) -> None:
+    node = MemoryChain(internal=internal)
+    node.mine([], *([Pay(A, B, height)] for height in range(1, 30)))
+    sync_chain(node, path, options=SyncOptions(last=9), tell=lambda _: None, code_version="1")
+    call = pay(5, B, A, 3, kind=Kind.INTERNAL, part=-9, position=None, hash_of="call")
+    source = MemoryIndexer([call, pay(5, A, B, 99, position=7)])
+    source.transfers = [moved(one, block_hash=None) for one in source.transfers]
+    assert pull(source, path).addresses[0].added == (1 if internal == "none" else 0)
+    assert faults(path) == []
+
+
 def test_a_sync_over_pulled_heights_replaces_them(path: Path) -> None:
     source = MemoryIndexer([pay(5, A, B, 7, position=3, branch="'"), pay(50, A, B, 1)])
     pull(source, path)
