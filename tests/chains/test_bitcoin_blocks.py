@@ -216,7 +216,7 @@ def test_a_coinbase_elsewhere_or_nowhere_is_refused() -> None:
             read(read_exact(show_block(txs)))
 
 
-@pytest.mark.parametrize("bits", ["1d00ffff", "00000000", "01003456", "04923456", "2000ffff"])
+@pytest.mark.parametrize("bits", ["1d00ffff", "00000000", "01003456", "04923456", "2000ffff", "20ffffff"])
 def test_a_header_without_work_is_refused(bits: str) -> None:
     block = read_exact(show_block([Tx([Out(1, "51")])], bits=bits))
     with pytest.raises(BadAnswer, match="no work in it"):

@@ -1,5 +1,6 @@
 import gzip
 import random
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -254,6 +255,17 @@ def test_a_batch_may_be_refused_without_a_word(status: int) -> None:
         for _ in range(2):
             assert client.call_many([("m", [i]) for i in range(10)]) == [[i] for i in range(10)]
         assert [len(body) for body in server.asked] == [10, 5, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
+
+
+def test_a_batch_that_takes_too_long_is_made_smaller() -> None:
+    def slow(body: Any, number: int) -> Reply:
+        time.sleep(1.5 if isinstance(body, list) and len(body) > 2 else 0)
+        return echo(body, number)
+
+    limits = RpcLimits(timeout_seconds=0.5, attempts=6, first_pause_seconds=0.001)
+    with serve(slow) as server, RpcClient(server.url, limits=limits) as client:
+        assert client.call_many([("m", [i]) for i in range(8)]) == [[i] for i in range(8)]
+        assert [len(body) for body in server.asked[:3]] == [8, 4, 2]
 
 
 def test_an_overloaded_answer_to_a_whole_batch_does_not_make_batches_smaller() -> None:
