@@ -57,6 +57,7 @@ class _Legs:
 
     row: Integers  # row of the batch
     index: pa.Array
+    index_fault: Mask  # no index, or one that another leg of the row has
     account: pa.Array  # canonical text; null where there is no single address
     broken: Mask  # an address that is none
     value_sat: Integers
@@ -93,7 +94,7 @@ class _Form:
         rejected = Rejections(count)
         txids = pc.utf8_lower(rows.column("hash").cast(pa.string()))
         hashes, hash_fits = decode_hashes(txids)
-        times, time_fits = utc_times(rows.column("block_timestamp"))
+        times, time_fits = utc_times(_counts(rows.column("block_timestamp"), pa.int64()))
         inputs, outputs = self._both_legs(rows.column("inputs"), rows.column("outputs"))
         coinbase = self._coinbase(rows, inputs, count)
         heights, positions, block_hashes, block_fits = self._places(rows)
@@ -154,10 +155,8 @@ class _Form:
         text, several = stated
         row = np.asarray(pc.list_parent_indices(lists)).astype(np.int64, copy=False)
         count = len(record)
-        index = self._field(record, side, "index", pa.int32())
-        if index.null_count:
-            place = np.arange(count) - np.searchsorted(row, row)
-            index = pc.if_else(pc.is_valid(index), index, pa.array(place, pa.int32()))
+        place = np.arange(count) - np.searchsorted(row, row)
+        index, index_fault = self._indices(record, side, row, place)
         if several.any():
             account = pc.if_else(pa.array(several), pa.nulls(count, pa.string()), account)
         values, no_value, fault, lossy = self._values(record)
@@ -169,6 +168,7 @@ class _Form:
         return _Legs(
             row=row,
             index=index,
+            index_fault=index_fault,
             account=account,
             broken=broken & ~several,
             value_sat=values,
@@ -186,7 +186,24 @@ class _Form:
     def _field(self, record: pa.Array, side: str, field: str, kind: pa.DataType) -> pa.Array:
         if f"{side}.{field}" not in self.columns:
             return pa.nulls(len(record), kind)
-        return pc.struct_field(record, field).cast(kind)
+        column = pc.struct_field(record, field)
+        return _counts(column, kind) if pa.types.is_integer(kind) else column.cast(kind)
+
+    def _indices(self, record: pa.Array, side: str, row: Integers, place: Integers) -> tuple[pa.Array, Mask]:
+        """Index of each leg, its place where none is stated; and which ones cannot be."""
+        index = self._field(record, side, "index", pa.int32())
+        fault = np.zeros(len(record), np.bool_)
+        if index.null_count:
+            if f"{side}.index" in self.columns:
+                fault = np.asarray(pc.and_(pc.is_null(index), pc.is_valid(pc.struct_field(record, "index"))))
+            index = pc.if_else(pc.is_valid(index), index, pa.array(place, pa.int32()))
+        numbers = np.asarray(index).astype(np.int64)
+        if (numbers != place).any():  # else each has its own
+            _, first = np.unique((row << 32) + numbers, return_index=True)
+            repeated = np.ones(len(numbers), np.bool_)
+            repeated[first] = False
+            fault = fault | repeated
+        return index, fault
 
     def _addresses(self, record: pa.Array, side: str) -> tuple[pa.Array, Mask]:
         """The only address of each leg (null for none), and which legs have several (bare multisig)."""
@@ -207,8 +224,9 @@ class _Form:
         column = pc.struct_field(record, "value")
         none = np.asarray(pc.is_null(column))
         if self.layout == "bitcoin-etl":
-            values = np.asarray(pc.fill_null(column.cast(pa.int64()), 0))
-            return np.where(values < 0, 0, values), none, values < 0, np.zeros(len(values), np.bool_)
+            whole = _counts(column, pa.int64())
+            fault = np.asarray(pc.is_null(whole)) & ~none
+            return np.asarray(pc.fill_null(whole, 0)), none, fault, np.zeros(len(column), np.bool_)
         btc = np.asarray(pc.fill_null(column.cast(pa.float64()), 0.0))
         fault = ~((btc >= 0) & (btc * _BTC < _LARGEST_DOUBLE_SAT))
         btc = np.where(fault, 0.0, btc)
@@ -235,14 +253,16 @@ class _Form:
         checks = []
         heights, block_hashes = pa.nulls(count, pa.int64()), pa.nulls(count, pa.binary())
         positions = (
-            rows.column("index").cast(pa.int32()) if "index" in self.columns else pa.nulls(count, pa.int32())
+            _counts(rows.column("index"), pa.int32())
+            if "index" in self.columns
+            else pa.nulls(count, pa.int32())
         )
         if "block_number" in self.columns:
-            heights = rows.column("block_number").cast(pa.int64())
-            fits = np.asarray(pc.fill_null(pc.greater_equal(heights, 0), fill_value=False))
+            heights = _counts(rows.column("block_number"), pa.int64())
+            fits = np.asarray(pc.is_valid(heights))
             checks.append(("bad_height", fits, rows.column("block_number")))
             if "index" in self.columns:
-                placed = np.asarray(pc.fill_null(pc.greater_equal(positions, 0), fill_value=False))
+                placed = np.asarray(pc.is_valid(positions))
                 checks.append(("bad_position", placed, rows.column("index")))
             else:
                 positions = pa.array(self._positions(np.asarray(pc.fill_null(heights, -1))), pa.int32())
@@ -272,6 +292,7 @@ class _Form:
     def _check_legs(self, rejected: Rejections, legs: _Legs, counted: Mask, side: str) -> None:
         for reason, fault, detail in (
             ("no_value", legs.no_value, None),
+            ("bad_index", legs.index_fault, None),
             ("bad_amount", legs.amount_fault, None),
             ("bad_address", legs.broken, legs.address_text),
             ("bad_input", legs.spent_fault & np.bool_(side == "input"), legs.spent_text),
@@ -381,9 +402,22 @@ class _Form:
 _FAULTS = {
     "no_value": "has no value (fill the inputs in first: the layout of bitcoin-etl has a step for it)",
     "bad_amount": "has a value that is no amount",
+    "bad_index": "has an index that is none, or that another one has",
     "bad_address": "has an address that is none",
     "bad_input": "does not say which output it spends",
 }
+
+
+def _counts(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Whole numbers from 0 on as a narrower type; null where they do not fit. Others are as they were."""
+    if pa.types.is_null(column.type):
+        return pa.nulls(len(column), kind)
+    if not pa.types.is_integer(column.type):
+        return column
+    bits = min(kind.bit_width - 1, column.type.bit_width - pa.types.is_signed_integer(column.type))
+    low, high = pa.scalar(0, column.type), pa.scalar(2**bits - 1, column.type)
+    fits = pc.and_(pc.greater_equal(column, low), pc.less_equal(column, high))
+    return pc.if_else(fits, column, pa.scalar(None, column.type)).cast(kind)
 
 
 def _output_accounts(outputs: _Legs, chosen: Mask, txids: pa.Array) -> pa.Array:

@@ -8,7 +8,7 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -81,7 +81,7 @@ def read_rows(
             with pa_parquet.ParquetFile(path) as file:
                 wanted = _parquet_leaves(file, columns)
                 yield from _rechunk(
-                    file.iter_batches(batch_size=rows_per_batch, columns=wanted), rows_per_batch
+                    _whole(file.iter_batches(batch_size=rows_per_batch, columns=wanted)), rows_per_batch
                 )
         elif kind == "csv":
             with _text_stream(path) as stream, _csv_reader(path, stream, columns) as reader:
@@ -95,7 +95,7 @@ def read_rows(
                         explicit_schema=types, unexpected_field_behavior="ignore"
                     ),
                 )
-                yield from _rechunk(reader, rows_per_batch)
+                yield from _rechunk(_whole(reader), rows_per_batch)
 
 
 def _suffix(path: Path) -> str:
@@ -112,7 +112,7 @@ def _reading(path: Path) -> Iterator[None]:
         raise FileError(path, why="is truncated or not a gzip file") from error
     except PermissionError as error:
         raise FileError(path, why="may not be read by this user") from error
-    except (pa.ArrowException, OSError, UnicodeDecodeError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError, RecursionError) as error:
         raise FileError(path, why=_why(path, str(error))) from error
 
 
@@ -182,6 +182,13 @@ def _parquet_leaves(file: pa_parquet.ParquetFile, columns: Sequence[str]) -> lis
         if any(short == column or short.startswith(column + ".") or path == column for column in columns):
             leaves.append(path)
     return leaves
+
+
+def _whole(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same batches, each looked through first: a damaged file may hold text that is no UTF-8."""
+    for batch in batches:
+        batch.validate(full=True)
+        yield batch
 
 
 def _rechunk(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
