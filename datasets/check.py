@@ -32,6 +32,7 @@ CHECKS: dict[str, str] = {
     "address_twice": "every address is written down once",
     "address_key": "every address is found by its key",
     "key_twice": "what counts has a natural key of its own",
+    "hash_place": "a place in a block has one transaction, a UTXO transaction one place",
     "marks": "what several files say counts once",
     "set_aside_too": "rows set aside made no transfers",
     "batch_counts": "imports have the rows that they count",

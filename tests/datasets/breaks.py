@@ -195,12 +195,12 @@ BREAKS: dict[str, tuple[str, tuple[str, ...], str]] = {
     ),
     "a transaction that counts in two blocks": (
         f"UPDATE transfer SET hash = (SELECT hash FROM transfer WHERE {SPEND}) WHERE chain = {{utxo}} AND height = 39 AND position = 0",
-        ("key_twice",),
+        ("hash_place",),
         "the transaction counts",
     ),
     "two hashes at one position": (
         f"UPDATE transfer SET hash = 'other'::BLOB WHERE {NATIVE}",
-        ("key_twice",),
+        ("hash_place",),
         "has 2 hashes",
     ),
     "a block written down twice": (
