@@ -110,15 +110,18 @@ def run_mutations(layout: str, first: int, count: int, folder: Path) -> Tally:
     """Import mutations of a layout's samples; a fault is named by the number that repeats it."""
     tally, started = Tally(), time.monotonic()
     originals = samples(layout)
-    number = first
+    number, loaded = first, 0
     while number < first + count:
         with memory_ledger() as ledger:
             ledger.connection.execute("SET threads = 1")
             until = tally.loaded + A_LEDGER
+            counted = _count(ledger)
             while number < first + count and tally.loaded < until:
                 with collecting(tally, layout, number):
-                    _try_one(ledger, originals, number, folder, tally)
+                    _try_one(ledger, originals, number, folder, tally, counted)
                 number += 1
+                if tally.loaded != loaded:
+                    loaded, counted = tally.loaded, _count(ledger)
             with collecting(tally, layout, number):
                 _check_invariants(ledger)
     tally.seconds = round(time.monotonic() - started, 1)
@@ -154,20 +157,22 @@ def mutation(originals: list[Sample], number: int) -> tuple[Sample, bytes]:
     return sample, data
 
 
-def _try_one(ledger: Ledger, originals: list[Sample], number: int, folder: Path, tally: Tally) -> None:
-    """Import one broken file and look at what happened."""
+def _try_one(
+    ledger: Ledger, originals: list[Sample], number: int, folder: Path, tally: Tally, counted: Any
+) -> None:
+    """Import one broken file and look at what happened; `counted` is how many rows the ledger has."""
     sample, data = mutation(originals, number)
     path = folder / f"broken {number}{sample.suffix}"
     path.write_bytes(data)
     tally.mutations += 1
-    before = _look(ledger, number)
+    before = digest(ledger) if number % 50 == 0 else None
     try:
         result = _load(ledger, sample, path, number)
     except (FileError, LedgerConflict) as error:
         tally.refused += not isinstance(error, LedgerConflict)
         tally.conflicts += isinstance(error, LedgerConflict)
         _check_message(str(error), path)
-        if _look(ledger, number) != before:
+        if _count(ledger) != counted or (before is not None and digest(ledger) != before):
             raise FuzzFailure("the file was refused, and the ledger is another") from error
         return
     finally:
@@ -194,17 +199,12 @@ def _load(ledger: Ledger, sample: Sample, path: Path, number: int) -> ImportResu
         main.unlink()
 
 
-def _look(ledger: Ledger, number: int) -> Any:
-    """Return what tells a ledger from a changed one: every value of it now and then, else how many rows."""
-    if number % 25 == 0:
-        return digest(ledger)
+def _count(ledger: Ledger) -> Any:
+    """Return how many rows the tables have that an import writes."""
     return ledger.connection.execute(_COUNTS).fetchall()
 
 
-_TABLES = (
-    *("transfer", "leg", "batch", "quarantine", "address", "asset", "block", "chain", "synced", "pulled"),
-    *("freeze_event", "label"),
-)
+_TABLES = ("transfer", "leg", "batch", "quarantine", "address", "asset", "block", "chain")
 _COUNTS = "SELECT " + ", ".join(f"(SELECT count(*) FROM {name})" for name in _TABLES)  # noqa: S608
 
 
