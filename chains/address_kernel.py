@@ -36,7 +36,19 @@ def _places(alphabet: str) -> NDArray[np.uint8]:
 
 
 _BASE58, _BECH32 = _places(BASE58), _places(BECH32)
-_GENERATORS = np.array([0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3], np.uint32)
+_GENERATORS = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
+_POWERS = np.array([58**n for n in range(6)], np.uint64)
+
+
+def _combined(top: int) -> int:
+    """The generators of BIP-173 that the five bits above a checksum choose, put together."""
+    found = 0
+    for bit, generator in enumerate(_GENERATORS):
+        found ^= generator if top >> bit & 1 else 0
+    return found
+
+
+_CHOSEN = np.array([_combined(top) for top in range(32)], np.uint32)
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -70,15 +82,19 @@ def _read_number(text: Any, limbs: Any) -> int:
     """Number of a Base58 text in 32-bit limbs, the lowest first; returns how many ones lead, -1 for none."""
     limbs[:] = 0
     ones = 0
-    for i in range(len(text)):
-        digit = _BASE58[text[i]]
-        if digit == 255:
-            return -1
-        if ones == i and digit == 0:
-            ones += 1
-        carry = np.uint64(digit)
+    for start in range(0, len(text), 5):  # 58**5 is below 2**32
+        end = min(start + 5, len(text))
+        carry = np.uint64(0)
+        for i in range(start, end):
+            digit = _BASE58[text[i]]
+            if digit == 255:
+                return -1
+            if ones == i and digit == 0:
+                ones += 1
+            carry = carry * np.uint64(58) + np.uint64(digit)
+        factor = _POWERS[end - start]
         for j in range(7):
-            value = limbs[j] * np.uint64(58) + carry
+            value = limbs[j] * factor + carry
             limbs[j] = value & np.uint64(0xFFFFFFFF)
             carry = value >> np.uint64(32)
         if carry:
@@ -140,10 +156,7 @@ def _segwit_holds(text: Any, head: Any, start: Any) -> bool:
         if i == 52:
             last = value
         top = check >> np.uint32(25)
-        check = ((check & np.uint32(0x1FFFFFF)) << np.uint32(5)) ^ np.uint32(value)
-        for bit in range(5):
-            if (top >> np.uint32(bit)) & np.uint32(1):
-                check ^= _GENERATORS[bit]
+        check = np.uint32(((check & np.uint32(0x1FFFFFF)) << np.uint32(5)) ^ np.uint32(value) ^ _CHOSEN[top])
     if version > 16 or (size == 59 and last & 15):
         return False
     return bool(check == (np.uint32(BECH32_CHECK) if version == 0 else np.uint32(BECH32M_CHECK)))
@@ -182,8 +195,6 @@ def mark_plain(
     check = 1
     for value in [ord(c) >> 5 for c in hrp] + [0] + [ord(c) & 31 for c in hrp]:
         top = check >> 25
-        check = (check & 0x1FFFFFF) << 5 ^ value
-        for bit in range(5):
-            check ^= int(_GENERATORS[bit]) if top >> bit & 1 else 0
+        check = (check & 0x1FFFFFF) << 5 ^ value ^ _combined(top)
     _mark_plain(data, offsets, accepted, (head, np.uint32(check)), plain)
     return plain

@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -17,7 +17,7 @@ class _End:
         self.error = error
 
 
-def read_ahead(source: Iterable[T], *, held: int = 1) -> Iterator[T]:
+def read_ahead(source: Iterable[T], *, held: int = 1) -> Generator[T, None, None]:
     """Pass the items of a source on, read by a thread of its own, at most `held` of them waiting.
 
     What the source raises is raised here, after the items before it. When this iterator is closed, whatever

@@ -12,15 +12,17 @@ from chains.ledger import LegBatch
 
 
 def hash_file(path: Path) -> tuple[str, int]:
-    """Return SHA-256 and the number of line ends of a file."""
+    """Return SHA-256 and the number of line ends of a file; 0 lines where it is Parquet."""
     digest, lines = hashlib.sha256(), 0
+    text: bool | None = None
     if path.exists() and not path.is_file():
         raise FileError(path, why="cannot be read (it is not a file)")
     try:
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
-                lines += block.count(b"\n")
+                text = not block.startswith(b"PAR1") if text is None else text
+                lines += block.count(b"\n") if text else 0
     except OSError as error:
         raise FileError(path, why=f"cannot be read ({error.strerror or error})") from error
     return digest.hexdigest(), lines

@@ -8,6 +8,7 @@ kept under (batch, row), and what an earlier loose file of the same chain alread
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,14 +89,15 @@ def import_file(
     if earlier is not None:
         return _result(ledger.connection, earlier, source, already=True)
     batches = read_layout(layout, path, chain=chain, mapping=mapping, listed=listed, beside=beside)
-    return ingest_batches(
-        ledger,
-        read_ahead(while_unchanged(path, (before.st_size, before.st_mtime_ns), batches)),
-        source=source,
-        total_rows=count_rows(path, lines),
-        progress=progress,
-        code_version=code_version,
-    )
+    with closing(read_ahead(batches)) as ahead:
+        return ingest_batches(
+            ledger,
+            while_unchanged(path, (before.st_size, before.st_mtime_ns), ahead),
+            source=source,
+            total_rows=count_rows(path, lines),
+            progress=progress,
+            code_version=code_version,
+        )
 
 
 def ingest_batches(

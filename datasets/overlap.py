@@ -31,6 +31,11 @@ def find_known(
     if not keyed.num_rows:
         return known
     span = pc.min_max(keyed["height"]).as_py()
+    if _ascends(keyed):  # then no row repeats another, and only what the ledger holds at its heights matters
+        held = _highest(connection, chain, span["min"], span["max"])
+        keyed = keyed.filter(pc.less_equal(keyed["height"], held)) if held is not None else keyed.slice(0, 0)
+        if not keyed.num_rows:
+            return known
     with registered(connection, incoming=keyed):
         found = connection.sql(
             _FIND_KNOWN, params={"chain": chain, "lowest": span["min"], "highest": span["max"]}
@@ -47,6 +52,22 @@ def find_known(
         )
     known[found["place"].to_numpy()] = True
     return known
+
+
+def _ascends(keyed: pa.Table) -> bool:
+    """Whether each row stands behind the one before it, by height and position."""
+    if keyed["position"].null_count:
+        return False
+    heights, positions = keyed["height"].to_numpy(), keyed["position"].to_numpy()
+    later = (heights[1:] > heights[:-1]) | ((heights[1:] == heights[:-1]) & (positions[1:] > positions[:-1]))
+    return bool(later.all())
+
+
+def _highest(connection: duckdb.DuckDBPyConnection, chain: int, lowest: int, highest: int) -> int | None:
+    """Highest height within bounds at which the ledger holds a transfer of a chain."""
+    query = "SELECT max(height) FROM transfer WHERE chain = $1 AND height BETWEEN $2 AND $3"
+    found = connection.execute(query, [chain, lowest, highest]).fetchall()[0][0]
+    return None if found is None else int(found)
 
 
 _FIND_KNOWN = """

@@ -18,6 +18,7 @@ from typing import Self
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from chains.address import Chain
@@ -136,18 +137,19 @@ def intern_accounts(ledger: Ledger, chain_number: int, accounts: pa.Array | pa.C
     length. New numbers follow the order of first appearance. One set-based pass whatever the length:
     the ledger's addresses are read once for each call, so hand over as many accounts as there are.
     """
-    encoded = _one_chunk(accounts).dictionary_encode()
-    distinct = encoded.dictionary
-    if distinct.null_count or encoded.indices.null_count:
+    if accounts.null_count:
         raise ValueError("an account without a text")
+    distinct, indices = _encoded(accounts)
     keyed = _with_keys(ledger.connection, distinct)
     numbers = _find_numbers(ledger.connection, chain_number, keyed)
     absent = np.flatnonzero(numbers < 0)
     if absent.size:
         numbers[absent] = next_number(ledger.connection, "address") + np.arange(absent.size)
-        added = keyed.append_column("address", pa.array(numbers)).take(pa.array(absent))
+        added = keyed.append_column("address", pa.array(numbers))
+        if absent.size < added.num_rows:
+            added = added.take(pa.array(absent))
         _write_accounts(ledger.connection, chain_number, added)
-    return pa.array(numbers).take(encoded.indices)
+    return pa.array(numbers).take(indices)
 
 
 def next_number(connection: duckdb.DuckDBPyConnection, table: str) -> int:
@@ -259,10 +261,14 @@ def _first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-def _one_chunk(accounts: pa.Array | pa.ChunkedArray) -> pa.Array:
-    if isinstance(accounts, pa.ChunkedArray):
-        accounts = accounts.chunk(0) if accounts.num_chunks == 1 else accounts.combine_chunks()
-    return accounts.cast(pa.string())
+def _encoded(accounts: pa.Array | pa.ChunkedArray) -> tuple[pa.Array, pa.Array]:
+    """Return the distinct texts in the order of their first appearance, and the place in them of each."""
+    column = accounts if isinstance(accounts, pa.ChunkedArray) else pa.chunked_array([accounts])
+    chunks = column.cast(pa.string()).dictionary_encode().chunks
+    if not chunks:
+        return pa.array([], pa.string()), pa.array([], pa.int32())
+    # The last chunk's dictionary is that of all: it grew from one to the next.
+    return chunks[-1].dictionary, pa.concat_arrays([chunk.indices for chunk in chunks])
 
 
 def _with_keys(connection: duckdb.DuckDBPyConnection, distinct: pa.Array) -> pa.Table:
@@ -277,17 +283,26 @@ def _with_keys(connection: duckdb.DuckDBPyConnection, distinct: pa.Array) -> pa.
 def _find_numbers(
     connection: duckdb.DuckDBPyConnection, chain_number: int, keyed: pa.Table
 ) -> NDArray[np.int64]:
-    """Return the address numbers of distinct accounts, -1 where the ledger does not have one."""
+    """Return the address numbers of distinct accounts, -1 where the ledger does not have one.
+
+    Keys first, texts of the matches only: reading all texts of a large ledger takes four times as long.
+    """
     numbers = np.full(keyed.num_rows, -1, dtype=np.int64)
-    with registered(connection, wanted=keyed):
+    with registered(connection, wanted=keyed.select(["n", "key"])):
         found = connection.sql(
             """
-            SELECT wanted.n, address.address
-            FROM address JOIN wanted ON address.key = wanted.key AND address.account = wanted.account
-            WHERE address.chain = $chain
+            WITH hit AS MATERIALIZED (
+                SELECT wanted.n, address.rowid AS place
+                FROM address JOIN wanted ON address.key = wanted.key
+                WHERE address.chain = $chain
+            )
+            SELECT hit.n, address.address, address.account
+            FROM hit JOIN address ON address.rowid = hit.place
             """,
             params={"chain": chain_number},
         ).to_arrow_table()
+    same = pc.equal(found["account"], keyed["account"].take(found["n"]))
+    found = found.filter(same)
     numbers[found["n"].to_numpy()] = found["address"].to_numpy()
     return numbers
 

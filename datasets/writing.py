@@ -97,7 +97,9 @@ def write_transfers(run: Writing, batch: LegBatch, fresh: NDArray[np.int64]) -> 
 
 def _number_rows(run: Writing, batch: LegBatch, fresh: NDArray[np.int64]) -> tuple[pa.Table, pa.Table]:
     """Return the transfers at the places `fresh` with their legs, with the ledger's numbers for all names."""
-    transfers = batch.transfers.take(pa.array(fresh)).combine_chunks()
+    transfers = batch.transfers
+    if fresh.size < transfers.num_rows:
+        transfers = transfers.take(pa.array(fresh))
     numbers = np.full(int(pc.max(batch.transfers["transfer"]).as_py()) + 1, -1, dtype=np.int64)
     numbers[transfers["transfer"].to_numpy()] = run.next_transfer + np.arange(fresh.size)
     leg_numbers = numbers[batch.legs["transfer"].to_numpy()]
