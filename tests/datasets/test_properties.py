@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -247,7 +248,7 @@ def check_files_beside_a_node(chain: Chain, seed: int, data: st.DataObject) -> N
     files: Sequence[File] = data.draw(files_of(node))
     begin = data.draw(st.integers(0, node.head().height))
     before = data.draw(st.lists(st.sampled_from(files), unique_by=lambda file: file.name))
-    exports = []
+    exports: list[pa.Table] = []
     for early in (before, [], list(files)):
         with empty_folder() as folder:
             steps: list[Any] = [*early, None, *(file for file in files if file not in early)]
