@@ -19,8 +19,9 @@ from tests.nodes.core_answers import describe_script
 from tests.nodes.ledgers import Portions, balances, command, json_of, start_sync, synced_to
 from tests.nodes.proxy import Faults, run_proxy
 from tests.nodes.regtest import RegtestNode, run_regtest
+from tests.nodes.worlds import check_invariants
 
-REGTEST = "bitcoin-regtest"
+REGTEST, REGTEST_ID = "bitcoin-regtest", "bip122:0f9188f13cb7b2c71f2a335e3a4fc328"
 ANVIL = "eip155:31337"
 LAST_TRANSFER = 80  # of the EVM history; the blocks above it are empty
 BTC, ETH = "slip44:1", "slip44:60"
@@ -55,43 +56,21 @@ def kill_half_way(chain: str, url: str, folder: Path, *words: str, height: int) 
     with run_proxy(url, SLOW) as proxy:
         process = start_sync(chain, proxy.url, folder, *words, portions=Portions())
         try:
-            while process.poll() is None and synced_to_now(folder) < height // 3:
+            while process.poll() is None and synced_to_now(folder, chain) < height // 3:
                 time.sleep(0.005)
             assert process.poll() is None, (folder / "sync.log").read_text()
         finally:
             process.kill()
             process.wait()
-    return synced_to(folder)
+    return synced_to(folder, chain)
 
 
-def synced_to_now(folder: Path) -> int:
+def synced_to_now(folder: Path, chain: str) -> int:
     """How far the ledger is, where nobody holds it just now."""
     try:
-        return synced_to(folder)
+        return synced_to(folder, chain)
     except LedgerError:
         return -1
-
-
-def test_a_bitcoin_node_killed_half_way_resumed_built_and_screened(
-    regtest: RegtestNode, tmp_path: Path
-) -> None:
-    to = ["--from", "0", "--to", str(regtest.height)]
-    reached = kill_half_way(REGTEST, regtest.url, tmp_path, *to, height=regtest.height)
-    assert 0 < reached < regtest.height
-    result = json_of(command("sync", REGTEST, "--rpc", regtest.url, *to, "--json", folder=tmp_path))
-    assert (result["first"], result["last"]) == (reached + 1, regtest.height)
-    again = json_of(command("sync", REGTEST, "--rpc", regtest.url, *to, "--json", folder=tmp_path))
-    assert again["blocks"] == 0
-    assert balances(tmp_path, BTC) == expected_coins(regtest)
-    assert ledgers.last_hash(tmp_path).hex() == regtest.tip
-
-    built = json_of(command("build", "--json", folder=tmp_path))
-    caip2 = "bip122:0f9188f13cb7b2c71f2a335e3a4fc328"
-    assert built["heads"][caip2]["height"] == regtest.height
-    address = next(account for account in expected_coins(regtest) if account.startswith("bcrt1"))
-    screened = json_of(command("screen", f"{caip2}:{address}", "--json", folder=tmp_path))
-    assert screened["subject"]["account_id"] == f"{caip2}:{address}"
-    assert screened["risk_level"] == "UNKNOWN"  # no model, no label: it says so
 
 
 def anvil_words(node: Anvil, folder: Path) -> list[str]:
@@ -116,29 +95,76 @@ def check_account_chain(node: Anvil, folder: Path) -> None:
         assert said, name
 
 
-def test_an_evm_node_killed_half_way_resumed_built_and_screened(anvil: Anvil, tmp_path: Path) -> None:
-    words = anvil_words(anvil, tmp_path)
-    to = ["--from", "0", "--to", str(anvil.height)]
-    reached = kill_half_way(ANVIL, anvil.url, tmp_path, *words, *to, height=anvil.height)
-    assert 0 < reached < anvil.height
-    line = ["sync", ANVIL, "--rpc", anvil.url, *words, *to, "--json"]
-    result = json_of(command(*line, folder=tmp_path))
-    assert (result["first"], result["last"]) == (reached + 1, anvil.height)
-    assert json_of(command(*line, folder=tmp_path))["blocks"] == 0
-    check_account_chain(anvil, tmp_path)
+def sync_killed_half_way(chain: str, url: str, folder: Path, *words: str, height: int) -> None:
+    """Sync blocks 0 to `height`, killed in the middle, and again until nothing is missing."""
+    to = ["--from", "0", "--to", str(height)]
+    reached = kill_half_way(chain, url, folder, *words, *to, height=height)
+    line = ["sync", chain, "--rpc", url, *words, *to, "--json"]
+    result = json_of(command(*line, folder=folder))
+    assert (result["first"], result["last"]) == (reached + 1, height)
 
-    # What was forged stays in the ledger as it was said, and too large amounts are set aside.
-    forged = balances(tmp_path, f"erc20:{anvil.history.tokens['Forger']}")
+
+def test_both_nodes_killed_half_way_resumed_built_and_screened(
+    regtest: RegtestNode, anvil: Anvil, tmp_path: Path
+) -> None:
+    sync_killed_half_way(REGTEST, regtest.url, tmp_path, height=regtest.height)
+    assert balances(tmp_path, BTC) == expected_coins(regtest)
+    assert ledgers.last_hash(tmp_path).hex() == regtest.tip
+
+    words = anvil_words(anvil, tmp_path)
+    sync_killed_half_way(ANVIL, anvil.url, tmp_path, *words, height=anvil.height)
+    check_account_chain(anvil, tmp_path)
+    check_events(anvil, tmp_path)
+    assert balances(tmp_path, BTC) == expected_coins(regtest)  # one ledger holds both
+
+    again = json_of(command("sync", ANVIL, "--rpc", anvil.url, *words, "--json", folder=tmp_path))
+    assert (again["blocks"], again["reorganisations"]) == (0, 0)
+    check_invariants(tmp_path)
+
+    built = json_of(command("build", "--json", folder=tmp_path))
+    assert built["heads"][REGTEST_ID]["height"] == regtest.height
+    assert built["heads"][ANVIL]["height"] == LAST_TRANSFER
+    payer = f"{ANVIL}:{anvil.accounts[1].address}"
+    miner = next(account for account in expected_coins(regtest) if account.startswith("bcrt1"))
+    shown = command("screen", payer, f"{REGTEST_ID}:{miner}", "--json", folder=tmp_path)
+    found = {json_of(line)["subject"]["account_id"] for line in shown.splitlines()}
+    assert found == {payer.lower(), f"{REGTEST_ID}:{miner}"}
+
+
+def check_events(node: Anvil, folder: Path) -> None:
+    """What was forged stays as it was said, too large amounts are set aside, freezes are dated claims."""
+    forged = balances(folder, f"erc20:{node.history.tokens['Forger']}")
     assert sorted(forged.values()) == [-(10**38 - 1), 10**38 - 1]
-    held, _ = ledgers.held(tmp_path)
+    held, _ = ledgers.held(folder)
     assert [row[2] for row in held["quarantine"]] == ["too_large", "too_large"]
-    frozen = anvil.accounts[2].address.lower()
+    frozen = node.accounts[2].address.lower()
     assert [(row[6], row[7]) for row in held["freezes"]] == [(frozen, True), (frozen, False)]
     assert [(row[0], row[6] is not None) for row in held["labels"]] == [(frozen, True)]  # and withdrawn
 
-    built = json_of(command("build", "--json", folder=tmp_path))
-    assert built["heads"][ANVIL]["height"] == LAST_TRANSFER
-    payer = f"{ANVIL}:{anvil.accounts[1].address}"
-    screened = json_of(command("screen", payer, "--json", folder=tmp_path))
-    assert screened["subject"]["account_id"] == payer.lower()
-    assert screened["coverage"]
+
+@pytest.mark.slow
+def test_fees_for_blobs_are_burned(tmp_path: Path) -> None:
+    with run_anvil(blob=True) as node:
+        words = anvil_words(node, tmp_path)
+        command("sync", ANVIL, "--rpc", node.url, *words, folder=tmp_path)
+        assert "blob" in node.history.hashes
+        check_account_chain(node, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("internal", ["trace_block", "callTracer"])
+def test_internal_calls_come_from_either_tracer(anvil: Anvil, tmp_path: Path, internal: str) -> None:
+    words = [*anvil_words(anvil, tmp_path), "--internal", internal]
+    command("sync", ANVIL, "--rpc", anvil.url, *words, folder=tmp_path)
+    check_account_chain(anvil, tmp_path)
+
+
+@pytest.mark.slow
+def test_without_traces_the_gap_is_what_internal_calls_moved(anvil: Anvil, tmp_path: Path) -> None:
+    words = [*anvil_words(anvil, tmp_path), "--internal", "none"]
+    command("sync", ANVIL, "--rpc", anvil.url, *words, folder=tmp_path)
+    ours, its = balances(tmp_path, ETH), anvil.balances()
+    assert ours != its
+    called = {f"0x{0xF00 + place:040x}" for place in range(4)}
+    assert called & set(its)
+    assert not called & set(ours)

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from chains.nodes import BlockSource
+from chains.registry import find_chain
 from datasets.export import export_rows
 from datasets.store import open_ledger
 from datasets.sync import SyncOptions, SyncResult, sync_chain
@@ -167,12 +168,13 @@ def last_hash(folder: Path) -> bytes:
     return bytes(found[0][0]) if found else b""
 
 
-def synced_to(folder: Path) -> int:
-    """Return the highest height that a folder's ledger holds; -1 for none, or where there is no ledger."""
+def synced_to(folder: Path, chain: str) -> int:
+    """Return the highest height that a folder's ledger holds of a chain; -1 for none."""
     if not ledger_path(folder).exists():
         return -1
+    query = "SELECT max(last_height) FROM synced JOIN chain USING (chain) WHERE caip2 = $1"
     with open_ledger(ledger_path(folder)) as ledger:
-        found = ledger.connection.execute("SELECT max(last_height) FROM synced").fetchall()[0][0]
+        found = ledger.connection.execute(query, [find_chain(chain).caip2]).fetchall()[0][0]
     return -1 if found is None else int(found)
 
 
