@@ -22,6 +22,7 @@ UNATTRIBUTED = {
     "minted": "newly made by the chain or the issuer",
     "still_held": "still held by those it reached",
     "fees": "paid as fees",
+    "burned": "taken back by its issuer, or destroyed",
 }
 """Words for the reasons why value has no category; what is not here is shown by its id."""
 

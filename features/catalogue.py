@@ -71,7 +71,15 @@ def find_feature(name: str) -> Feature:
     raise KeyError(name)
 
 
-MEANING = ("entities.py", "exposure.py", "exposure_kernel.py", "seeds.py", "seen.py")
+MEANING = (
+    "entities.py",
+    "exposure.py",
+    "exposure_kernel.py",
+    "order.py",
+    "seeds.py",
+    "seen.py",
+    "tracing.py",
+)
 
 
 @cache

@@ -32,7 +32,7 @@ def cluster_entities(connection: duckdb.DuckDBPyConnection) -> None:
         FROM seen_leg AS l
         JOIN seen_transfer AS t ON t.seq = l.seq AND NOT t.coinjoin
         JOIN node AS n ON n.address = l.address
-        WHERE l.side = 'payer' AND l.spent_hash IS NOT NULL
+        WHERE l.side = 'payer' AND l.spent_seq IS NOT NULL
         GROUP BY l.seq
         HAVING count(DISTINCT l.address) > 1
         """

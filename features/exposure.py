@@ -17,10 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from features.exposure_kernel import trace_backward, trace_forward
+from features.exposure_kernel import BURN, FEE, PAYMENT, RETURN, trace_backward, trace_forward
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
+Numbers = NDArray[np.int32] | NDArray[np.int64]
+
+__all__ = ["BURN", "FEE", "PAYMENT", "RETURN", "LegColumns", "Traced", "sum_by", "trace_exposure"]
 
 
 class LegColumns(NamedTuple):
@@ -32,8 +35,8 @@ class LegColumns(NamedTuple):
     """
 
     start: IntArray
-    holder: IntArray
-    entity: IntArray
+    holder: Numbers
+    entity: Numbers
     seed: NDArray[np.int16]
     amount: FloatArray
     usd: FloatArray
@@ -78,24 +81,38 @@ class Traced:
 
 
 def trace_exposure(
-    payers: LegColumns, payees: LegColumns, *, holders: int, entities: int, categories: int
+    payers: LegColumns,
+    payees: LegColumns,
+    roles: NDArray[np.int8] | None = None,
+    *,
+    holders: int,
+    entities: int,
+    categories: int,
 ) -> Traced:
     """Trace all value of one chain and asset, from sources and to destinations.
 
+    `roles` says of each transfer what it is (PAYMENT, FEE, BURN, RETURN); all are payments without it.
     Numbers of categories without an owner: received `categories` (history not in the ledger) and
-    `categories + 1` (minted); sent `categories` (fees). What was sent and is in no category of
-    `sent` is still held.
+    `categories + 1` (minted); sent `categories` (fees) and `categories + 1` (burned). What was sent and is
+    in no category of `sent` is still held.
     """
+    if roles is None:
+        roles = np.full(payers.start.size - 1, PAYMENT, np.int8)
     sole = sole_payers(payers)
-    flows = payees.entity != np.repeat(sole, np.diff(payees.start))
     received, held, balance, fraction = trace_forward(
-        payers, payees, sole, _pool(categories), holders, entities, categories
+        payers, payees, roles, sole, _pool(categories), holders, entities, categories
     )
-    sent = trace_backward(payers, payees, sole, _pool(categories), fraction, holders, entities, categories)
+    sent = trace_backward(
+        payers, payees, roles, sole, _pool(categories), fraction, holders, entities, categories
+    )
+    del fraction
+    legs = np.diff(payees.start)
+    flows = (payees.entity != np.repeat(sole, legs)) & np.repeat(roles != FEE, legs)
     moved = _segment_sums(payees.start, np.where(flows, payees.amount, 0.0))
     paid = _segment_sums(payers.start, payers.amount)
     with np.errstate(divide="ignore", invalid="ignore"):
         flowing = np.where(paid > 0, moved / paid, 0.0)
+    flowing[roles == BURN] = 1.0
     flowing_share = np.repeat(flowing, np.diff(payers.start))
     return Traced(
         received=_columns(received),
@@ -129,7 +146,7 @@ def sole_payers(payers: LegColumns) -> IntArray:
     return sole
 
 
-def sum_by(group: IntArray, values: FloatArray, groups: int) -> FloatArray:
+def sum_by(group: Numbers, values: FloatArray, groups: int) -> FloatArray:
     """Sum `values` by `group`, one by one in their order: the same doubles on every run."""
     return np.asarray(np.bincount(group, values, minlength=groups), np.float64)
 

@@ -15,6 +15,10 @@ SNAP = 1.0 - 1e-12
 """A payment of at least this share of a balance empties it: the rest is rounding of doubles."""
 
 SLOT = np.dtype([("next", "i4"), ("key", "i2"), ("hops", "i2"), ("value", "f8"), ("usd", "f8")], align=True)
+PAYMENT, FEE, BURN, RETURN = range(4)
+"""What a transfer is: value given to another, or newly made; the chain's fee; value taken back by its issuer, or
+destroyed; value that returns from where the ledger does not see it."""
+
 FAR = 32767  # more hops than are counted: a longer path is said to have one less
 
 
@@ -112,14 +116,15 @@ def _listed(head, slots, used):
 
 
 @nb.njit(cache=True)
-def trace_forward(payers, payees, sole_payer, pool, holders, entities, categories):
+def trace_forward(payers, payees, roles, sole_payer, pool, holders, entities, categories):
     """Carry every category forward; return what each entity received and what each holder still holds.
 
     `payers` and `payees` are named tuples of columns (`LegColumns`), `sole_payer` an entity or -1 for each
-    transfer. Keys without an owner: `categories` is spent beyond what the ledger saw received,
-    `categories + 1` is minted. Returns (received: entity, slots), (held: holder, slots), the balance of
-    each holder, and for each payer leg the share of its holder's balance that it moved, which the
-    backward pass reuses.
+    transfer, `roles` what it is. Keys without an owner: `categories` is spent beyond what the ledger saw
+    received, `categories + 1` is minted. A fee leaves its payer, and what the block's maker gets of it counts
+    as minted, as it does in a coinbase: nobody pays anybody. Returns (received: entity, slots), (held:
+    holder, slots), the balance of each holder, and for each payer leg the share of its holder's balance that
+    it moved, which the backward pass reuses.
     """
     history, minted = categories, categories + 1
     balance = np.zeros(holders, np.float64)
@@ -160,10 +165,13 @@ def trace_forward(payers, payees, sole_payer, pool, holders, entities, categorie
                     balance[holder] = 0.0
                     if held < amount * SNAP:
                         _pour(pool, 2 * history, amount - held, 0.0, 0)
-        if payers.start[t] == payers.start[t + 1]:
+        if roles[t] == FEE:
+            _empty(pool)
+            total = 0.0
+        if roles[t] == FEE or payers.start[t] == payers.start[t + 1]:
             for j in range(payees.start[t], payees.start[t + 1]):
                 total += payees.amount[j]
-            _pour(pool, 2 * minted, total, 0.0, 0)
+            _pour(pool, 2 * (history if roles[t] == RETURN else minted), total, 0.0, 0)
         legs = payees.start[t + 1] - payees.start[t]
         slots = _room(slots, meta, legs * pool.size[0])
         got = _room(got, got_meta, legs * pool.size[0])
@@ -171,7 +179,7 @@ def trace_forward(payers, payees, sole_payer, pool, holders, entities, categorie
             amount = payees.amount[j]
             if amount <= 0.0:
                 continue
-            flows = payees.entity[j] != sole_payer[t]
+            flows = roles[t] != FEE and payees.entity[j] != sole_payer[t]
             keeps = payees.seed[j] < 0
             for k in range(pool.size[0]):
                 key = pool.touched[k]
@@ -192,14 +200,15 @@ def trace_forward(payers, payees, sole_payer, pool, holders, entities, categorie
 
 
 @nb.njit(cache=True)
-def trace_backward(payers, payees, sole_payer, pool, fraction, holders, entities, categories):
+def trace_backward(payers, payees, roles, sole_payer, pool, fraction, holders, entities, categories):
     """Carry every category backward: of what each entity sent, how much ended where.
 
     The adjoint of `trace_forward`: it walks the same transfers from last to first with the same
     `fraction`, and keeps for each holder the share of one unit of its balance that ends in each
-    category. Key `categories` is fees. What is in no category at the end is still held.
+    category. Key `categories` is fees, `categories + 1` is burned. What is in no category at the end is
+    still held.
     """
-    fees = categories
+    fees, burned = categories, categories + 1
     head = np.full(holders, -1, np.int32)
     meta = np.array([-1, 0], np.int64)
     slots = np.empty(1024, SLOT)
@@ -217,7 +226,7 @@ def trace_backward(payers, payees, sole_payer, pool, fraction, holders, entities
         paid = 0.0
         for j in range(payees.start[t], payees.start[t + 1]):
             amount = payees.amount[j]
-            if amount <= 0.0:
+            if amount <= 0.0 or roles[t] == FEE:
                 continue
             paid += amount
             share = amount / total
@@ -231,7 +240,9 @@ def trace_backward(payers, payees, sole_payer, pool, fraction, holders, entities
                     hops = min(slots[at].hops + (1 if flows else 0), FAR - 1)
                     _pour(pool, 2 * slots[at].key, value, value if flows else 0.0, hops)
                     at = slots[at].next
-        if paid < total * SNAP:
+        if roles[t] == BURN:
+            _pour(pool, 2 * burned, 1.0, 1.0, 0)
+        elif paid < total * SNAP:
             # A fee takes its part of every payer's coins, but is nobody's receipt: it is no flow.
             _pour(pool, 2 * fees, (total - paid) / total, 0.0, 0)
         legs = payers.start[t + 1] - payers.start[t]

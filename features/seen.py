@@ -1,25 +1,23 @@
 """What the ledger knew at a moment: the tables that every feature reads, made by the files in `steps/`.
 
-Tables: `seen_transfer`, `seen_leg` (what counts at `as_of`, in causal order), `member` (address to
-entity), `flow` (what an entity received or sent in one transfer, change left out), `edge` (between
-two entities) and `address_flow`.
+Tables: `seen_transfer`, `seen_leg` (what counts at `as_of`, in causal order), `fee_leg` (what the chain
+took for it), `member` (address to entity), `flow` (what an entity received or sent in one transfer,
+change left out), `edge` (between two entities) and `address_flow`.
 """
 
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import duckdb
-import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
 
 from datasets.store import CONFIG, open_ledger
 from features.entities import cluster_entities
+from features.order import order_moments
 
-LONGEST_CHAIN = 64
-"""Payments in a row that are put in order inside one moment; a circle of payments has no order."""
+
+DUCKDB_MEMORY = "50%"
+"""Of the machine's: what does not fit is set aside on disk. The rest is for the arrays of tracing and features."""
 
 
 def see(ledger: Path, as_of: datetime, *, threads: int | None = None) -> duckdb.DuckDBPyConnection:
@@ -30,18 +28,24 @@ def see(ledger: Path, as_of: datetime, *, threads: int | None = None) -> duckdb.
     """
     connection = duckdb.connect(":memory:", config=CONFIG)
     try:
+        connection.execute("ATTACH ':memory:' AS work (COMPRESS)")
+        connection.execute("USE work")
         connection.execute("SET TimeZone = 'UTC'")
         spill = str(ledger.absolute().parent / "cache" / "spill").replace("'", "''")
         connection.execute(f"SET temp_directory = '{spill}'")
+        connection.execute(f"SET memory_limit = '{DUCKDB_MEMORY}'")
         if threads is not None:
             connection.execute(f"SET threads = {int(threads)}")
         _attach(connection, ledger)
-        connection.execute(_step("1_seen_transfer"), {"as_of": as_of})
-        connection.execute(_step("2_seen_leg"))
-        _order_moments(connection)
-        connection.execute(_step("3_coinjoin"))
+        connection.execute(_step("1_counted"), {"as_of": as_of})
+        connection.execute(_step("2_spend"))
+        connection.execute(_step("3_unsolicited"))
+        order_moments(connection)
+        connection.execute(_step("4_seen"))
+        connection.execute(_step("5_coinjoin"))
         cluster_entities(connection)
-        connection.execute(_step("4_flow"))
+        connection.execute(_step("6_flow"))
+        connection.execute("CHECKPOINT work")  # compresses the tables: a third of the memory
     except BaseException:
         connection.close()
         raise
@@ -64,103 +68,3 @@ def _attach(connection: duckdb.DuckDBPyConnection, ledger: Path) -> None:
                 raise
         else:
             return
-
-
-def _order_moments(connection: duckdb.DuckDBPyConnection) -> None:
-    """Renumber transfers of one moment so that what is spent in it is received first.
-
-    On a UTXO chain an output comes before the transfer that spends it: inside a block the position does
-    that, a file without positions may list them in any order. On an account chain without blocks (a bank's
-    file may have days only) receipts come before payments, as far as payments do not run in a circle.
-    """
-    columns: dict[str, Any] = connection.execute(
-        "SELECT epoch_us(time) AS time, chain FROM seen_transfer ORDER BY seq"
-    ).fetchnumpy()
-    moment = np.unique(
-        np.stack([columns["chain"].astype(np.int64), columns["time"].astype(np.int64)]),
-        axis=1,
-        return_inverse=True,
-    )[1].reshape(-1)
-    level = _levels_of_spends(connection, moment) + _levels_of_receipts(connection, moment.size)
-    if not level.any():
-        return
-    time = columns["time"].astype(np.int64)
-    order = np.lexsort((np.arange(level.size), level, time))
-    renumbered = np.empty(level.size, np.int64)
-    renumbered[order] = np.arange(1, level.size + 1)
-    connection.register("new_seq", pa.table({"old": np.arange(1, level.size + 1), "new": renumbered}))
-    for table in ("seen_transfer", "seen_leg"):
-        connection.execute(
-            f"CREATE OR REPLACE TABLE {table} AS "  # noqa: S608  (both names stand right here)
-            f"SELECT s.* REPLACE (n.new AS seq) FROM {table} AS s JOIN new_seq AS n ON n.old = s.seq "
-            "ORDER BY seq"
-        )
-    connection.unregister("new_seq")
-
-
-def _levels_of_spends(connection: duckdb.DuckDBPyConnection, moment: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return how many spends lead to each transfer inside its moment; 0 where the order is right already."""
-    spends: dict[str, Any] = connection.execute(
-        """
-        SELECT DISTINCT spender.seq - 1 AS spender, creator.seq - 1 AS creator
-        FROM seen_leg AS spender
-        JOIN seen_leg AS creator
-            ON creator.side = 'payee'
-            AND creator.hash = spender.spent_hash AND creator.index = spender.spent_index
-        WHERE spender.side = 'payer'
-        """
-    ).fetchnumpy()
-    spender, creator = spends["spender"].astype(np.int64), spends["creator"].astype(np.int64)
-    level = np.zeros(moment.size, np.int64)
-    together = moment[spender] == moment[creator]
-    too_early = together & (creator >= spender)
-    if not too_early.any():
-        return level
-    ours = together & np.isin(moment[spender], moment[spender[too_early]])
-    spender, creator = spender[ours], creator[ours]
-    for _ in range(
-        spender.size
-    ):  # a chain of spends is at most this long; a cycle (a forged file) ends here too
-        before = level.copy()
-        np.maximum.at(level, spender, level[creator] + 1)
-        if (before == level).all():
-            break
-    return level
-
-
-def _levels_of_receipts(connection: duckdb.DuckDBPyConnection, transfers: int) -> NDArray[np.int64]:
-    """Return how many payments lead to each transfer inside its moment, on account chains without blocks."""
-    legs: dict[str, Any] = connection.execute(
-        """
-        WITH tied AS (
-            SELECT seq, dense_rank() OVER (ORDER BY chain, asset, time) AS moment
-            FROM seen_transfer WHERE height IS NULL
-            QUALIFY count(*) OVER (PARTITION BY chain, asset, time) > 1
-        )
-        SELECT l.seq - 1 AS seq, l.side = 'payer' AS pays,
-            dense_rank() OVER (ORDER BY tied.moment, l.address) - 1 AS holder
-        FROM tied JOIN seen_leg AS l ON l.seq = tied.seq
-        WHERE l.spent_hash IS NULL
-            AND l.seq NOT IN (SELECT seq FROM seen_leg WHERE spent_hash IS NOT NULL)
-        ORDER BY l.seq, l.side, l.index
-        """
-    ).fetchnumpy()
-    level = np.zeros(transfers, np.int64)
-    seq, holder, pays = (
-        legs["seq"].astype(np.int64),
-        legs["holder"].astype(np.int64),
-        legs["pays"].astype(np.bool_),
-    )
-    if not pays.any():
-        return level
-    paid_by = set(zip(seq[pays].tolist(), holder[pays].tolist(), strict=True))
-    own = np.array([pair in paid_by for pair in zip(seq.tolist(), holder.tolist(), strict=True)], np.bool_)
-    gets = ~pays & ~own
-    for _ in range(LONGEST_CHAIN):
-        reached = np.zeros(int(holder.max()) + 1, np.int64)
-        np.maximum.at(reached, holder[gets], level[seq[gets]] + 1)
-        before = level.copy()
-        np.maximum.at(level, seq[pays], reached[holder[pays]])
-        if (before == level).all():
-            break
-    return level

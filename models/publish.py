@@ -258,8 +258,10 @@ def _write_transfers(connection: duckdb.DuckDBPyConnection, work: Path, addresse
     """Write the transfers in causal order, and the graph: by address (newest first), and by transfer."""
     transfers = connection.sql(
         """
-        SELECT t.time, t.hash, n.number AS asset
-        FROM seen_transfer AS t JOIN asset_number AS n ON n.asset = t.asset ORDER BY t.seq
+        SELECT t.time, h.hash, n.number AS asset
+        FROM seen_transfer AS t JOIN asset_number AS n ON n.asset = t.asset
+        JOIN ledger.transfer AS h ON h.transfer = t.transfer
+        ORDER BY t.seq
         """
     ).to_arrow_table()
     _write_arrow(work / "transfers.arrow", transfers)

@@ -8,7 +8,7 @@ from statistics import fmean, pstdev
 import pyarrow as pa
 import pytest
 
-from features.behaviour import behaviour_features
+from features.behaviour import behaviour_parts
 from tests.features.worktables import (
     AS_OF,
     BEHAVIOUR,
@@ -16,6 +16,7 @@ from tests.features.worktables import (
     SQL_FILES,
     TOGETHER,
     Paid,
+    behaviour_features,
     one,
     utc,
     values,
@@ -158,7 +159,7 @@ def test_table_has_a_row_an_address_and_a_double_a_feature() -> None:
 
 def test_files_done_are_reported() -> None:
     told: list[tuple[int, int]] = []
-    behaviour_features(work_tables(LEDGER), AS_OF, progress=lambda done, files: told.append((done, files)))
+    list(behaviour_parts(work_tables(LEDGER), AS_OF, progress=lambda *now: told.append(now)))
     assert told == [(done, len(SQL_FILES)) for done in range(1, len(SQL_FILES) + 1)]
 
 

@@ -9,7 +9,6 @@ from fractions import Fraction
 import pytest
 import sqlglot
 
-from features.behaviour import behaviour_features
 from features.catalogue import read_sql
 from tests.features.worktables import (
     AS_OF,
@@ -18,6 +17,7 @@ from tests.features.worktables import (
     SQL_FILES,
     TOGETHER,
     Paid,
+    behaviour_features,
     one,
     utc,
     values,

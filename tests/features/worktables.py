@@ -1,5 +1,6 @@
 """Work tables of a build from a few written-out transfers, for the tests of behaviour."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -7,7 +8,7 @@ from datetime import UTC, datetime
 import duckdb
 import pyarrow as pa
 
-from features.behaviour import behaviour_features
+from features.behaviour import behaviour_parts
 from features.catalogue import CATALOGUE
 
 MICRO_USD_PER_CENT = 10_000
@@ -136,6 +137,28 @@ def utc(text: str) -> datetime:
 
 def one(text: str, payer: int, payee: int, amount: int, *, asset: int = 1, cents: bool = True) -> Paid:
     return Paid(utc(text), {payer: amount}, {payee: amount}, asset=asset, cents=cents)
+
+
+def behaviour_features(
+    connection: duckdb.DuckDBPyConnection, as_of: datetime
+) -> tuple[tuple[str, ...], pa.Table]:
+    """Return the features' names and one row of them for each address that moved, in order of the addresses.
+
+    Null means unknown. An address carries the numbers of its entity next to its own.
+    """
+    parts = list(behaviour_parts(connection, as_of))
+    moved = {int(address) for part in parts if part.key == "address" for address in part.keys}
+    entity_of = dict(connection.execute("SELECT address, entity FROM member").fetchall())
+    columns: dict[str, list[float | None]] = {"address": [*sorted(moved)]}
+    for part in parts:
+        row_of = {int(key): row for row, key in enumerate(part.keys)}
+        keys = [address if part.key == "address" else entity_of[address] for address in sorted(moved)]
+        for name, column in part.features.items():
+            found = [float(column[row_of[key]]) if key in row_of else math.nan for key in keys]
+            columns[name] = [None if math.isnan(value) else value for value in found]
+    names = tuple(feature.name for feature in BEHAVIOUR)
+    types = {"address": pa.int64(), **dict.fromkeys(names, pa.float64())}
+    return names, pa.table({name: pa.array(columns[name], kind) for name, kind in types.items()})
 
 
 def values(

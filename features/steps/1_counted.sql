@@ -1,6 +1,6 @@
--- Every transfer that counts at $as_of, numbered in causal order.
+-- Every transfer that counts at $as_of, with its place in causal order.
 -- Left out: what a later file repeats, and tokens that nobody listed.
-CREATE TABLE seen_transfer AS
+CREATE TABLE counted AS
 -- A block's clock may be wrong. One that is ahead of most of the eleven blocks after it by more than the two
 -- hours that the protocol allows is read as they are, so that it hides nothing after it.
 WITH block_time AS (
@@ -25,15 +25,15 @@ clock AS (
     FROM compared
 ),
 -- Without blocks the order inside one moment is not known. It comes from what the transfers say, so that it
--- depends neither on files nor on imports; `seen.py` then puts receipts before the payments that spend them.
+-- depends neither on files nor on imports; `order.py` then puts receipts before the payments that spend them.
 tied AS (
     SELECT chain, time FROM ledger.transfer WHERE height IS NULL AND NOT duplicate
     GROUP BY chain, time HAVING count(*) > 1
 ),
 said AS (
-    SELECT t.transfer, string_agg(
+    SELECT t.transfer, coalesce(hex(any_value(t.hash)), '') || ' ' || string_agg(
         concat_ws(':', l.side, l.index, a.account, l.amount), ' ' ORDER BY l.side, l.index, a.account, l.amount
-    ) AS legs
+    ) AS words
     FROM ledger.transfer AS t
     JOIN tied ON tied.chain = t.chain AND tied.time = t.time
     JOIN ledger.leg AS l ON l.transfer = t.transfer
@@ -41,9 +41,15 @@ said AS (
     WHERE t.height IS NULL
     GROUP BY t.transfer
 ),
+-- The order of chains and of files, as small numbers: texts in the sort below would cost most of its memory.
+chain_order AS (
+    SELECT chain, row_number() OVER (ORDER BY caip2) AS place FROM ledger.chain
+),
+batch_order AS (
+    SELECT batch, dense_rank() OVER (ORDER BY sha256) AS place FROM ledger.batch
+),
 known AS (
-    SELECT
-        t.transfer, t.chain, t.asset, t.kind, t.hash, t.height, t.position, t.part, t.row, t.batch,
+    SELECT t.transfer, t.chain, t.asset, t.kind, t.height, t.position, t.part, t.row, t.batch,
         coalesce(clock.time, t.time) AS time
     FROM ledger.transfer AS t
     JOIN ledger.asset AS a ON a.asset = t.asset AND a.listed
@@ -52,16 +58,13 @@ known AS (
 )
 SELECT
     row_number() OVER (
-        ORDER BY known.time, c.caip2, known.height NULLS FIRST, known.position NULLS LAST,
-        known.kind, known.part,
-        CASE WHEN said.legs IS NOT NULL THEN coalesce(hex(known.hash), '') || ' ' || said.legs END NULLS LAST,
-        b.sha256, known.row, known.transfer
-    ) AS seq,
-    known.transfer, known.chain, known.asset, known.kind, known.time, known.height, known.hash,
-    false AS coinjoin
+        ORDER BY known.time, c.place, known.height NULLS FIRST, known.position NULLS LAST,
+        known.kind, known.part, said.words NULLS LAST, b.place, known.row, known.transfer
+    ) AS place,
+    known.transfer, known.chain, known.asset, known.kind, known.time, known.height
 FROM known
-JOIN ledger.chain AS c ON c.chain = known.chain
-JOIN ledger.batch AS b ON b.batch = known.batch
+JOIN chain_order AS c ON c.chain = known.chain
+JOIN batch_order AS b ON b.batch = known.batch
 LEFT JOIN said ON said.transfer = known.transfer
 WHERE known.time < $as_of
-ORDER BY seq;
+ORDER BY place;

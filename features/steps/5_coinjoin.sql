@@ -20,7 +20,7 @@ WHERE seq IN (
     ),
     paid AS (
         SELECT seq, count(*) AS inputs, count(DISTINCT address) AS payers
-        FROM seen_leg WHERE side = 'payer' AND spent_hash IS NOT NULL GROUP BY seq
+        FROM seen_leg WHERE side = 'payer' AND spent_seq IS NOT NULL GROUP BY seq
     )
     SELECT seq
     FROM shape JOIN paid USING (seq)
