@@ -93,6 +93,11 @@ def native_asset(chain: Chain) -> Asset | None:
     return Asset(f"slip44:{chain.coin}", chain.symbol, chain.decimals, listed=True)
 
 
+def evm_coin(chain: Chain) -> Asset:
+    """The coin of an EVM chain; where the registry does not know it, the number that such chains share."""
+    return native_asset(chain) or Asset("slip44:60", "ETH", 18, listed=True)
+
+
 def listed_assets(chain: Chain) -> tuple[Asset, ...]:
     """The chain's own coin and its listed tokens, by reference."""
     native = native_asset(chain)

@@ -10,7 +10,7 @@ from functools import partial
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
-from chains.assets import native_asset, token_reference
+from chains.assets import evm_coin, token_reference
 from chains.deep_json import decode_json
 from chains.errors import InputError, RpcError, WrongChain
 from chains.evm_blocks import BlockAnswers, BlockHead, ChainRules, decode_block, read_head
@@ -32,7 +32,7 @@ from chains.evm_read import (
     reading,
 )
 from chains.evm_rewards import ethereum_rewards
-from chains.evm_state import UNLISTED_COIN, TokenNames, ask_balance, ask_owner, has_code
+from chains.evm_state import TokenNames, ask_balance, ask_owner, has_code
 from chains.ledger import LegBatch
 from chains.nodes import Head, NodeFacts
 from chains.registry import Chain
@@ -77,7 +77,7 @@ class EvmNode:
         if internal not in INTERNAL:
             raise InputError(f"internal calls come from one of {', '.join(INTERNAL)}, not {internal!r}")
         self._chain = chain
-        self._native = native_asset(chain) or UNLISTED_COIN
+        self._native = evm_coin(chain)
         self._profiles = find_profiles(chain, profiles)
         self._client = RpcClient(url, limits=limits, decode=decode_json)
         self._names = TokenNames(self._client, chain, listed)

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from chains.assets import native_asset
+from chains.assets import evm_coin
 from chains.beside import Beside
 from chains.bulk import Mask
 from chains.errors import ColumnError, FileError
@@ -29,7 +29,7 @@ from chains.evm_rows import (
     read_values,
 )
 from chains.evm_values import ZERO_ACCOUNT, Integers, read_accounts, read_whole
-from chains.ledger import AMOUNT, Asset, Kind, LegBatch
+from chains.ledger import AMOUNT, Kind, LegBatch
 from chains.moves import Moves, Rows, join_moves, product, total
 from chains.outcomes import BROKEN, FAILED, SUCCEEDED, UNSTATED, Outcomes, read_outcomes
 from chains.registry import Chain
@@ -50,7 +50,7 @@ def read_evm(
     rows_per_batch: int,
 ) -> Iterator[LegBatch]:
     """Read one file of an EVM chain or TRON; errors of the file are raised before the first batch."""
-    native = native_asset(chain) or Asset("slip44:60", "ETH", 18, listed=False)
+    native = evm_coin(chain)
     if chain.family not in ("evm", "tron"):
         raise FileError(path, why=f"the layout {layout} holds EVM chains and TRON; {chain.name} is neither")
     table = recognise(path)

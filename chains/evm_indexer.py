@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import parse_qs, urlsplit
 
-from chains.assets import asset_reference, find_asset, listed_assets, native_asset, token_reference
+from chains.assets import asset_reference, evm_coin, find_asset, listed_assets, token_reference
 from chains.errors import BadAnswer, InputError, NodeError, WrongChain
 from chains.evm_history import LARGEST, check_chain, read_heights
 from chains.evm_lists import (
@@ -29,7 +29,6 @@ from chains.evm_lists import (
     transaction_hash,
     whole,
 )
-from chains.evm_state import UNLISTED_COIN
 from chains.history import Findings, FoundLeg, FoundReject, FoundTransfer, History
 from chains.ledger import Asset, Kind, Side
 from chains.registry import Chain
@@ -85,7 +84,7 @@ class EvmIndexer:
         if chain.family != "evm" or chain.simulated:
             raise InputError(f"an API as Etherscan's has EVM chains; {chain.name} is none")
         self.chain, self._confirmations = chain, confirmations
-        self._native = native_asset(chain) or UNLISTED_COIN
+        self._native = evm_coin(chain)
         known = {asset.reference for asset in listed_assets(chain)}
         self._listed = known | {_listed_reference(text, chain) for text in listed}
         self._api = RestClient(url, key=key, limits=limits)

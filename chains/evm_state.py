@@ -4,7 +4,7 @@ from collections.abc import Collection
 from threading import Lock
 
 from chains.address import key_form
-from chains.assets import find_asset, is_token, native_asset, token_reference
+from chains.assets import evm_coin, find_asset, is_token, native_asset, token_reference
 from chains.errors import RpcError
 from chains.evm_hex import Misread, as_address, as_quantity
 from chains.forms import canonical_address
@@ -12,9 +12,6 @@ from chains.ledger import Asset
 from chains.registry import Chain
 from chains.rpc import RpcClient
 from chains.tokens import OWNER_CALL
-
-UNLISTED_COIN = Asset("slip44:60", "ETH", 18, listed=True)
-"""The coin of an EVM chain that the registry does not know: 60 is the number that such chains share."""
 
 _MOST_NAMES = 100_000  # tokens whose names are kept in memory
 
@@ -58,7 +55,7 @@ class TokenNames:
     def __init__(self, client: RpcClient, chain: Chain, listed: Collection[str] = ()) -> None:
         self._client, self._chain = client, chain
         self._listed = {token_reference(chain, canonical_address(word, chain)) for word in listed}
-        native = native_asset(chain) or (UNLISTED_COIN if chain.family == "evm" else None)
+        native = evm_coin(chain) if chain.family == "evm" else native_asset(chain)
         self._native = {native.reference: native} if native is not None else {}
         self._known: dict[str, Asset] = {}
         self._lock = Lock()

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from chains.amounts import MAX_DIGITS
-from chains.assets import native_asset
+from chains.assets import evm_coin
 from chains.errors import AddressError, FileError
 from chains.evm_values import Integers
 from chains.forms import canonical_address
@@ -41,7 +41,7 @@ def read_genesis(path: Path, *, chain: Chain) -> Iterator[LegBatch]:
     if seconds is None or seconds >= _LAST_SECOND:
         raise FileError(path, why=f"its timestamp {shown(content['timestamp'])} is no time")
     alloc = content["alloc"]
-    native = native_asset(chain) or Asset("slip44:60", "ETH", 18, listed=False)
+    native = evm_coin(chain)
     return _batches(list(alloc.items()), chain, native, datetime.fromtimestamp(seconds, UTC))
 
 

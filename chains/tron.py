@@ -34,7 +34,7 @@ from chains.evm_read import (
 )
 from chains.evm_state import TokenNames, ask_owner
 from chains.forms import TRON_VERSION
-from chains.ledger import LegBatch
+from chains.ledger import Kind, LegBatch
 from chains.nodes import Head, NodeFacts
 from chains.registry import Chain
 from chains.rpc import Call, RpcClient, RpcLimits
@@ -142,7 +142,7 @@ class TronNode:
         newest = checked_head(self._client, self._client.call(BLOCK, "latest", False), "latest")
         tried = older_block(newest)
         self._receipts_by = find_receipts(self._client, tried)
-        return NodeFacts(self._client.shown_url, software, "none", _UNREAD)
+        return NodeFacts(self._client.shown_url, software, "none", _UNREAD, (Kind.TOKEN,))
 
 
 def check_hash(head: BlockHead) -> None:
