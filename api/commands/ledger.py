@@ -170,7 +170,7 @@ def _say_report(report: "LedgerReport") -> None:
         if not result.found:
             say(f"ok      {result.holds}")
             continue
-        say(f"broken  {result.holds}: not in {result.found:,} place{'s' if result.found > 1 else ''}")
+        say(f"broken  {result.holds}: not so in {result.found:,} place{'s' if result.found > 1 else ''}")
         for finding in result.first:
             say(f"          {_place(finding)}")
         if result.found > len(result.first):

@@ -6,7 +6,9 @@ read_from_nodes AS (
 ),
 begun AS (SELECT DISTINCT chain FROM transfer WHERE kind = 'genesis' AND height = 0)
 SELECT s.asset, s.chain, s.reference, w.last_height, CASE
-    WHEN w.last_height IS NULL THEN 'what accounts held before is not known: blocks from 0 on were not read'
+    WHEN w.last_height IS NULL AND s.chain IN (SELECT chain FROM synced)
+        THEN 'what accounts held before is not known: blocks from 0 on were not read'
+    WHEN w.last_height IS NULL THEN 'what accounts held before is not known'
     WHEN c.utxo THEN 'the checks of spends say it'
     WHEN s.reference LIKE 'slip44:%' AND r.calls_unread THEN 'internal calls were not read'
     WHEN s.reference LIKE 'slip44:%' AND b.chain IS NULL

@@ -45,7 +45,7 @@ def test_a_broken_ledger_ends_with_1_and_names_the_place(
     change(folder, "UPDATE leg SET amount = 4 WHERE side = 'payee'")
     assert run("ledger", "check", "--show", "1", *folder) == 1
     shown = capsys.readouterr().out
-    assert "broken  transfers pay out no more than they take in: not in 4 places\n" in shown
+    assert "broken  transfers pay out no more than they take in: not so in 4 places\n" in shown
     assert "          payments:bank, r: native transfer of iso4217:EUR loses a part" in shown
     assert "          … and 3 more; --show N names more\n" in shown
     assert shown.splitlines()[-1].startswith("4 broken, in ")
