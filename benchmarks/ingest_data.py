@@ -55,13 +55,15 @@ def key_addresses(digests: NDArray[np.uint8]) -> pa.Array:
     return _texts(np.hstack([np.full((len(whole), 1), ord("1"), np.uint8), letters]))
 
 
-def write_transactions(path: Path, count: int, *, seed: int = 1, first_height: int = 800_000) -> int:
+def write_transactions(
+    path: Path, count: int, *, seed: int = 1, owners: int = 1, first_height: int = 800_000
+) -> int:
     """Write `count` transactions in the layout of bitcoin-etl; return how many legs they have.
 
-    Half of the outputs pay addresses seen before, as on the real chain.
+    Files with the same `count` and `owners` pay the same addresses; `seed` makes the transactions.
     """
     chance = np.random.default_rng(seed)
-    pool = _pool(chance, max(1_000, count))
+    pool = _pool(np.random.default_rng(owners), max(1_000, count))
     writer: pq.ParquetWriter | None = None
     legs = 0
     for first in range(0, count, _GROUP_ROWS):
