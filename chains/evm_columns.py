@@ -109,14 +109,13 @@ TABLES: Mapping[str, Mapping[str, Field]] = {
 }
 """The tables that are read, with every field by the word that is used for it here."""
 
-_OTHERS = {
+COUNTED = ("receipts", "logs", "contracts", "tokens", "erc721_transfers")
+"""Tables of an export whose rows make no transfers: they are counted, each under its table's name."""
+
+_REFUSED = {
     "native_transfers": "does not say which calls failed or moved nothing: give the traces instead",
-    "logs": "raw logs are not read: give the token_transfers (cryo: erc20_transfers) made from them",
-    "contracts": "contracts move nothing",
-    "tokens": "descriptions of tokens move nothing",
-    "erc721_transfers": "tokens that are each their own kind are not amounts of anything",
 }
-"""Tables that are known and not read, and why."""
+"""Tables that are known and cannot be read right, and why."""
 
 
 def recognise(path: Path) -> str:
@@ -154,10 +153,12 @@ def _table_of(path: Path, columns: list[str]) -> str:
 def find_fields(path: Path, table: str, layout: str) -> dict[str, str]:
     """Column of each field that a file has; raises `FileError` for a table that is not read, `ColumnError`
     for a column that is missing or cannot hold its field."""
-    if table in _OTHERS:
-        raise FileError(path, why=f"holds {table}: {_OTHERS[table]}")
+    if table in _REFUSED:
+        raise FileError(path, why=f"holds {table}: {_REFUSED[table]}")
     schema = file_schema(path)
     found: dict[str, str] = {}
+    if table not in TABLES:
+        return {"row": schema.names[0]}
     for word, field in TABLES[table].items():
         name = next((name for name in field.names if name in schema.names), None)
         if name is not None:

@@ -18,7 +18,7 @@ from chains.assets import evm_coin
 from chains.beside import Beside
 from chains.bulk import Mask
 from chains.errors import ColumnError, FileError
-from chains.evm_columns import find_fields, read_fields, recognise
+from chains.evm_columns import COUNTED, find_fields, read_fields, recognise
 from chains.evm_rows import (
     BlockColumns,
     Columns,
@@ -56,12 +56,14 @@ def read_evm(
     table = recognise(path)
     fields = find_fields(path, table, layout)
     near = beside or Beside(chain, {}, layout)
+    source = EvmFile(layout, path, chain, native, near, rows_per_batch, frozenset(listed))
     if chain.family == "tron" and table in ("transactions", "traces"):
         why = f"{table} of TRON do not tell amounts of TRX rightly: give token_transfers"
         raise FileError(path, why=why)
-    if "time" not in fields and not near.has_blocks and table != "receipts":
+    if table in COUNTED:
+        return count_table(source, table, fields)
+    if "time" not in fields and not near.has_blocks:
         raise ColumnError(path, column="block_timestamp", why=_NO_TIME[layout == "cryo"])
-    source = EvmFile(layout, path, chain, native, near, rows_per_batch, frozenset(listed))
     if table == "traces":
         from chains.evm_trace_files import read_traces
 
@@ -70,7 +72,6 @@ def read_evm(
         "transactions": read_transactions,
         "token_transfers": read_token_transfers,
         "blocks": read_withdrawals,
-        "receipts": read_receipts,
     }
     return readers[table](source, fields)
 
@@ -167,13 +168,13 @@ def read_token_transfers(source: EvmFile, fields: Mapping[str, str]) -> Iterator
         )
 
 
-def read_receipts(source: EvmFile, fields: Mapping[str, str]) -> Iterator[LegBatch]:
-    """Count receipts: they move nothing by themselves, they complete the transactions beside them."""
+def count_table(source: EvmFile, table: str, fields: Mapping[str, str]) -> Iterator[LegBatch]:
+    """Count the rows of a table that makes no transfers: receipts complete those of transactions."""
     first = 0
     for count, _ in read_fields(source.path, fields, rows_per_batch=source.rows_per_batch):
         first += count
         nothing = join_moves(_no_rows(), [])
-        yield LegBatch(*nothing, Rejections(0).table(0), (), unmoved={"receipt": count}, rows_read=first)
+        yield LegBatch(*nothing, Rejections(0).table(0), (), unmoved={table: count}, rows_read=first)
 
 
 def read_withdrawals(source: EvmFile, fields: Mapping[str, str]) -> Iterator[LegBatch]:

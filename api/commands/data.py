@@ -315,7 +315,11 @@ UNMOVED = {
     "root_call": "told by the transactions",
     "zero_address": "from nobody to nobody",
     "no_withdrawals": "blocks without withdrawals",
-    "receipt": "receipts, which complete the transactions",
+    "receipts": "receipts, which complete the transactions",
+    "logs": "raw logs: token_transfers tell what they moved",
+    "contracts": "descriptions of contracts",
+    "tokens": "descriptions of tokens",
+    "erc721_transfers": "tokens that are no amounts",
     "no_balance": "no balance",
 }
 """Why rows make no transfer and are no fault, in words."""

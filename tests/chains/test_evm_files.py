@@ -260,18 +260,31 @@ def test_two_blocks_of_one_height_are_refused(tmp_path: Path) -> None:
         read(save_csv([tx("pay", 0)], tmp_path / "transactions.csv"), blocks)
 
 
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [
+        ("logs", "log_index,transaction_hash,address,data,topics"),
+        ("contracts", "address,bytecode,function_sighashes,is_erc20"),
+        ("tokens", "address,symbol,name,decimals,total_supply"),
+        ("erc721_transfers", "block_number,log_index,erc721,from_address,to_address,token_id"),
+    ],
+)
+def test_other_tables_of_an_export_are_counted(tmp_path: Path, table: str, columns: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(columns + "\n" + ",".join("1" for _ in columns.split(",")) + "\n", "utf-8")
+    found = read(path)
+    assert (found.transfers, found.idle) == ([], {table: 1})
+
+
 def test_receipts_alone_are_counted(tmp_path: Path) -> None:
     found = read(save_csv([receipt("pay", 0)], tmp_path / "r.csv"))
-    assert (found.transfers, found.idle) == ([], {"receipt": 1})
+    assert (found.transfers, found.idle) == ([], {"receipts": 1})
 
 
 @pytest.mark.parametrize(
     ("columns", "why"),
     [
         ("a,b", "of no table of an EVM chain"),
-        ("log_index,transaction_hash,address,data,topics", "raw logs are not read"),
-        ("address,bytecode,function_sighashes,is_erc20", "contracts move nothing"),
-        ("address,symbol,name,decimals,total_supply", "descriptions of tokens"),
         ("block_number,transfer_index,from_address,to_address,value", "give the traces instead"),
         ("hash,nonce,from_address,value,gas,block_number,transaction_index", "'to_address'"),
     ],

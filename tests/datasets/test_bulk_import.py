@@ -71,7 +71,7 @@ def test_every_row_ends_in_transfers_in_quarantine_or_in_a_reason(export: dict[s
         assert dict(done.unmoved) == {"zero_value": 1}
         assert done.assumed == 1  # the call, of which no receipt tells
         assert (results["traces"].transfers, dict(results["traces"].unmoved)) == (1, {"root_call": 1})
-        assert dict(results["receipts"].unmoved) == {"receipt": 2}
+        assert dict(results["receipts"].unmoved) == {"receipts": 2}
         assert results["blocks"].source_rows == 1
         for name, result in results.items():
             rows = ledger.connection.execute(
