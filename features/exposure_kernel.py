@@ -16,8 +16,8 @@ SNAP = 1.0 - 1e-12
 
 SLOT = np.dtype([("next", "i4"), ("key", "i2"), ("hops", "i2"), ("value", "f8"), ("usd", "f8")], align=True)
 PAYMENT, FEE, BURN, RETURN = range(4)
-"""What a transfer is: value given to another, or newly made; the chain's fee; value taken back by its issuer, or
-destroyed; value that returns from where the ledger does not see it."""
+"""What a transfer is: value given to another, or newly made; the chain's fee; value taken back by its issuer
+or destroyed; value that returns from where the ledger does not see it."""
 
 FAR = 32767  # more hops than are counted: a longer path is said to have one less
 

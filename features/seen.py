@@ -15,9 +15,8 @@ from datasets.store import CONFIG, open_ledger
 from features.entities import cluster_entities
 from features.order import order_moments
 
-
 DUCKDB_MEMORY = "50%"
-"""Of the machine's: what does not fit is set aside on disk. The rest is for the arrays of tracing and features."""
+"""Of the machine's. What does not fit is set aside on disk; the rest is for the arrays of tracing."""
 
 
 def see(ledger: Path, as_of: datetime, *, threads: int | None = None) -> duckdb.DuckDBPyConnection:

@@ -38,7 +38,7 @@ EXPOSURE_SCHEMA = pa.schema(
         ("value", pa.float64()),  # raw units of the asset
         ("usd", pa.float64()),  # micro-USD at the day of each transfer; NaN where unknown
         ("share", pa.float64()),  # of all that the entity received or sent, over all assets
-        ("hops", pa.int16()),  # least number of payments to or from the category; 0 where it has no owner
+        ("hops", pa.int16()),  # least number of payments to or from the category
     ]
 )
 

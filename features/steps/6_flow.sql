@@ -33,12 +33,23 @@ paid_together AS (
     LEFT JOIN sole_payer AS s ON s.seq = l.seq
     WHERE l.side = 'payer' AND s.seq IS NULL
     GROUP BY m.entity, l.seq
+),
+-- What is burned or redeemed on an account chain leaves its payer and reaches nobody.
+burned AS (
+    SELECT s.entity, l.seq, 'out' AS direction, sum(l.amount) AS amount,
+        CASE WHEN count(l.usd) = count(*) THEN try_cast(sum(l.usd) AS BIGINT) END AS usd
+    FROM seen_leg AS l
+    JOIN sole_payer AS s ON s.seq = l.seq
+    ANTI JOIN seen_leg AS p ON p.seq = l.seq AND p.side = 'payee'
+    WHERE l.side = 'payer' AND l.spent_seq IS NULL
+    GROUP BY s.entity, l.seq
 )
 SELECT f.entity, f.seq, t.time, t.asset, f.direction, f.amount, f.usd, t.coinjoin
 FROM (
     SELECT * FROM received
     UNION ALL SELECT * FROM paid_alone
     UNION ALL SELECT * FROM paid_together
+    UNION ALL SELECT * FROM burned
 ) AS f
 JOIN seen_transfer AS t ON t.seq = f.seq
 ORDER BY f.entity, f.seq, f.direction;

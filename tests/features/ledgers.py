@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -14,9 +14,12 @@ import pyarrow.parquet as pq
 from chains.address import find_chain
 from chains.encoding import encode_segwit
 from chains.files import PaymentMapping
-from datasets.ingest import import_file
+from chains.ledger import Asset
+from datasets.ingest import import_file, ingest_batches
 from datasets.labels import import_labels
 from datasets.store import open_ledger
+from datasets.writing import Source
+from tests.datasets.batches import Row, make_batches
 
 BANK = "payments:mybank"
 BITCOIN = "bip122:000000000019d6689c085ae165831e93"
@@ -134,3 +137,33 @@ def _schema(rows: Sequence[dict[str, object]]) -> pa.Schema:
         "block_number": pa.int64(),
     }  # fmt: skip
     return pa.schema([(name, fields[name]) for name in rows[0]])
+
+
+ETHEREUM = "eip155:1"
+ETHER = Asset("slip44:60", "ETH", 18, listed=True)
+TETHER = Asset("erc20:0xdac17f958d2ee523a2206206994597c13d831ec7", "USDT", 6, listed=True, usd_pegged=True)
+SPAM = Asset("erc20:0x00000000000000000000000000000000000000ff", "FREE", 18, listed=False)
+SATOSHI = Asset("slip44:0", "BTC", 8, listed=True)
+
+
+def evm(name: str) -> str:
+    """A valid EVM address of an invented key."""
+    return "0x" + sha256(name.encode()).hexdigest()[:40]
+
+
+def import_rows(
+    ledger: Path, rows: Sequence[Row], *, chain: str = "ethereum", name: str = "rows", rename: Any = evm
+) -> None:
+    """Import transfers of any kind as a node would hand them over; accounts are names."""
+    named = [
+        replace(
+            row,
+            payers=tuple((rename(who), amount) for who, amount in row.payers),
+            payees=tuple((rename(who), amount) for who, amount in row.payees),
+        )
+        for row in rows
+    ]
+    batches = [replace(b, assets=(ETHER, TETHER, SPAM, SATOSHI)) for b in make_batches(named)]
+    source = Source(find_chain(chain), "node", name, name)
+    with open_ledger(ledger, write=True) as held:
+        ingest_batches(held, batches, source=source, code_version="test")

@@ -17,6 +17,7 @@ Leg = tuple[int, int, int, int]
 class Transfer:
     payers: tuple[Leg, ...]
     payees: tuple[Leg, ...]
+    what: str = "payment"  # or fee, burn, return
 
 
 @dataclass
@@ -28,6 +29,7 @@ class Outcome:
     held: dict[tuple[int, object], Fraction] = field(default_factory=lambda: defaultdict(Fraction))
     balance: dict[int, Fraction] = field(default_factory=lambda: defaultdict(Fraction))
     fees: dict[object, Fraction] = field(default_factory=lambda: defaultdict(Fraction))
+    burned: dict[object, Fraction] = field(default_factory=lambda: defaultdict(Fraction))
 
 
 HISTORY, MINTED = "history", "minted"
@@ -72,9 +74,21 @@ def trace(transfers, mark_of):
                 pour(HISTORY, False, Fraction(amount) - held, 0)
             else:
                 out.balance[holder] = held - amount
+        if transfer.what in ("fee", "burn"):
+            for (mark, _), (value, _) in pool.items():
+                (out.fees if transfer.what == "fee" else out.burned)[mark] += value
+            pool.clear()
+        if transfer.what == "fee":  # what the block's maker gets is new to it, and nobody's payment
+            for holder, _entity, seed, amount in transfer.payees:
+                if amount and seed < 0:
+                    slot = state[holder].setdefault(MINTED, [Fraction(0), 0])
+                    slot[0] += amount
+                    slot[1] = 0
+                    out.balance[holder] += amount
+            continue
         if not transfer.payers:
             total = sum(Fraction(a) for *_, a in transfer.payees)
-            pour(MINTED, False, total, 0)
+            pour(HISTORY if transfer.what == "return" else MINTED, False, total, 0)
         payer_entities = {e for _, e, _, _ in transfer.payers}
         sole = next(iter(payer_entities)) if len(payer_entities) == 1 else None
         rest = dict.fromkeys(pool, Fraction(0))

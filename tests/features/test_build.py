@@ -140,9 +140,11 @@ def test_who_spends_together_is_one_entity_and_change_is_no_flow(ledger: Path) -
     import_spends(
         ledger,
         [
-            Spend("mined", "2023-01-01T00:00:00", (), [("a1", 5000), ("a2", 3000)]),
-            Spend("pay", "2023-01-02T00:00:00", [("mined", 0), ("mined", 1)], [("shop", 6000), ("a3", 1900)]),
-            Spend("more", "2023-01-03T00:00:00", [("pay", 1)], [("shop", 1000), ("a1", 800)]),
+            Spend("mined", "2023-01-01T00:00:00", (), [("a1", 50000), ("a2", 30000)]),
+            Spend(
+                "pay", "2023-01-02T00:00:00", [("mined", 0), ("mined", 1)], [("shop", 60000), ("a3", 19000)]
+            ),
+            Spend("more", "2023-01-03T00:00:00", [("pay", 1)], [("shop", 10000), ("a1", 8000)]),
         ],
     )
     with build_features(ledger, AS_OF) as build:
@@ -159,8 +161,8 @@ def test_who_spends_together_is_one_entity_and_change_is_no_flow(ledger: Path) -
     assert frame.entities[row["a3"]] == row["a3"]
     public = frame.accounts[frame.entities[row["a1"]]]
     assert public in {f"{BITCOIN}:{coin('a1')}", f"{BITCOIN}:{coin('a2')}"}
-    # received 8000 mined; sent 6000 and 1900 (to a3, another entity for all we know); 800 back from a3
-    assert flows == [("in", 8000), ("out", 7900), ("in", 800)]
+    # received 80000 mined; sent 60000 and 19000 (to a3, another entity for all we know); 8000 back from a3
+    assert flows == [("in", 80000), ("out", 79000), ("in", 8000)]
 
 
 def test_a_coinjoin_joins_no_owners_and_its_near_miss_does(ledger: Path) -> None:
@@ -187,15 +189,15 @@ def test_a_coinjoin_joins_no_owners_and_its_near_miss_does(ledger: Path) -> None
 def test_a_file_without_positions_may_list_a_spend_before_what_it_spends(ledger: Path) -> None:
     """All three happen in one moment; the file lists them backwards."""
     chain = [
-        Spend("first", "2023-01-02T00:00:00", (), [("market", 1000)]),
-        Spend("second", "2023-01-02T00:00:00", [("first", 0)], [("vendor", 1000)]),
-        Spend("third", "2023-01-02T00:00:00", [("second", 0)], [("shop", 1000)]),
+        Spend("first", "2023-01-02T00:00:00", (), [("market", 10000)]),
+        Spend("second", "2023-01-02T00:00:00", [("first", 0)], [("vendor", 10000)]),
+        Spend("third", "2023-01-02T00:00:00", [("second", 0)], [("shop", 10000)]),
     ]
     import_spends(ledger, chain[::-1])
     import_claims(ledger, [(f"{BITCOIN}:{coin('market')}", "darknet_market", "1", "2022-01-01T00:00:00Z")])
     with build_features(ledger, AS_OF) as build:
         shop = lines(build, f"{BITCOIN}:{coin('shop')}")
-    assert shop == {("in", "darknet_market", False): (1000.0, pytest.approx(1.0), 2)}
+    assert shop == {("in", "darknet_market", False): (10000.0, pytest.approx(1.0), 2)}
 
 
 @pytest.mark.parametrize(
@@ -242,9 +244,9 @@ def test_change_to_the_payer_itself_is_neither_received_nor_sent(ledger: Path) -
     import_spends(
         ledger,
         [
-            Spend("mined", "2023-01-01T00:00:00", (), [("payer", 1000)]),
-            Spend("pay", "2023-01-02T00:00:00", [("mined", 0)], [("shop", 600), ("payer", 390)]),
-            Spend("tidy", "2023-01-03T00:00:00", [("pay", 1)], [("payer", 380)]),
+            Spend("mined", "2023-01-01T00:00:00", (), [("payer", 10000)]),
+            Spend("pay", "2023-01-02T00:00:00", [("mined", 0)], [("shop", 6000), ("payer", 3900)]),
+            Spend("tidy", "2023-01-03T00:00:00", [("pay", 1)], [("payer", 3800)]),
         ],
     )
     with build_features(ledger, AS_OF) as build:
@@ -254,13 +256,13 @@ def test_change_to_the_payer_itself_is_neither_received_nor_sent(ledger: Path) -
             "JOIN ledger.address AS a ON a.address = m.address WHERE a.account = $1 ORDER BY f.seq",
             [coin("payer")],
         ).fetchall()
-    assert flows == [("in", 1000), ("out", 600)]
+    assert flows == [("in", 10000), ("out", 6000)]
 
 
 def test_labels_that_disagree_mark_no_other_address_of_the_entity(ledger: Path) -> None:
-    mined = Spend("mined", "2023-01-01T00:00:00", (), [(name, 1000) for name in ("m1", "m2", "m3", "m3")])
-    together = Spend("all", "2023-01-02T00:00:00", [("mined", i) for i in range(3)], [("x", 3000)])
-    alone = Spend("alone", "2023-01-03T00:00:00", [("mined", 3)], [("y", 1000)])
+    mined = Spend("mined", "2023-01-01T00:00:00", (), [(name, 10000) for name in ("m1", "m2", "m3", "m3")])
+    together = Spend("all", "2023-01-02T00:00:00", [("mined", i) for i in range(3)], [("x", 30000)])
+    alone = Spend("alone", "2023-01-03T00:00:00", [("mined", 3)], [("y", 10000)])
     import_spends(ledger, [mined, together, alone])
     import_claims(
         ledger,
@@ -322,16 +324,16 @@ def test_position_in_the_block_decides_and_a_clock_that_steps_back_does_not(ledg
     import_spends(
         ledger,
         [
-            Spend("mined", "2023-01-02T00:00:00", (), [("market", 1000)], height=7),
-            Spend("pay", "2023-01-01T23:50:00", [("mined", 0)], [("a", 1000)], height=8),
-            Spend("on", "2023-01-02T01:00:00", [("pay", 0)], [("b", 1000)], height=9),
-            Spend("further", "2023-01-02T01:00:00", [("on", 0)], [("c", 1000)], height=9),
+            Spend("mined", "2023-01-02T00:00:00", (), [("market", 10000)], height=7),
+            Spend("pay", "2023-01-01T23:50:00", [("mined", 0)], [("a", 10000)], height=8),
+            Spend("on", "2023-01-02T01:00:00", [("pay", 0)], [("b", 10000)], height=9),
+            Spend("further", "2023-01-02T01:00:00", [("on", 0)], [("c", 10000)], height=9),
         ],
     )
     import_claims(ledger, [(f"{BITCOIN}:{coin('market')}", "darknet_market", "1", "2022-01-01T00:00:00Z")])
     with build_features(ledger, AS_OF) as build:
         assert lines(build, f"{BITCOIN}:{coin('c')}") == {
-            ("in", "darknet_market", False): (1000.0, pytest.approx(1.0), 3)
+            ("in", "darknet_market", False): (10000.0, pytest.approx(1.0), 3)
         }
         times = build.connection.execute("SELECT time FROM seen_transfer ORDER BY seq").fetchall()
     assert times == sorted(times)

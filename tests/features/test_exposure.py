@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.exposure import LegColumns, Traced, trace_exposure
+from features.exposure import BURN, FEE, PAYMENT, RETURN, LegColumns, Traced, trace_exposure
 from tests.features.reference_tracing import HISTORY, MINTED, Leg, Transfer, trace
 
 CATEGORIES = 4
+ROLES = {"payment": PAYMENT, "fee": FEE, "burn": BURN, "return": RETURN}
 
 
 def columns(sides: list[tuple[tuple[int, int, int, int], ...]]) -> LegColumns:
@@ -32,6 +33,7 @@ def run(transfers: list[Transfer], holders: int, entities: int) -> Traced:
     return trace_exposure(
         columns([t.payers for t in transfers]),
         columns([t.payees for t in transfers]),
+        np.array([ROLES[t.what] for t in transfers], np.int8),
         holders=holders,
         entities=entities,
         categories=CATEGORIES,
@@ -40,7 +42,7 @@ def run(transfers: list[Transfer], holders: int, entities: int) -> Traced:
 
 @st.composite
 def account_ledgers(draw: st.DrawFn) -> tuple[list[Transfer], int, list[int]]:
-    """Random account-chain ledgers: overspending, zero amounts, self-payments, minting, burning, seeds."""
+    """Random account-chain ledgers: overspending, zero amounts, self-payments, fees, all kinds, seeds."""
     addresses = draw(st.integers(2, 7))
     seeds = draw(st.lists(st.integers(-1, CATEGORIES - 1), min_size=addresses, max_size=addresses))
     amount = st.integers(0, 60)
@@ -51,11 +53,14 @@ def account_ledgers(draw: st.DrawFn) -> tuple[list[Transfer], int, list[int]]:
     ):
         payers: tuple[Leg, ...] = ((payer, payer, seeds[payer], value),)
         payees: tuple[Leg, ...] = ((payee, payee, seeds[payee], value),)
-        if kind == 0:
+        what = {1: "burn", 2: "return", 3: "fee", 4: "fee"}.get(kind, "payment")
+        if kind in (0, 2):
             payers = ()
-        elif kind == 1:
+        elif kind in (1, 3):  # burned; or a fee of which nobody gets a part
             payees = ()
-        transfers.append(Transfer(payers, payees))
+        elif kind == 4:
+            payees = ((payee, payee, seeds[payee], value // 3),)
+        transfers.append(Transfer(payers, payees, what))
     return transfers, addresses, seeds
 
 
@@ -89,7 +94,9 @@ def utxo_ledgers(draw: st.DrawFn) -> tuple[list[Transfer], int, int]:
     return transfers, holders, entities
 
 
-def check_against_reference(transfers: list[Transfer], holders: int, entities: int) -> None:
+def check_against_reference(
+    transfers: list[Transfer], holders: int, entities: int, *, accounts: bool = False
+) -> None:
     traced = run(transfers, holders, entities)
     exact = trace(transfers, lambda t, i, leg: leg[2] if leg[2] >= 0 else None)
     number = {HISTORY: CATEGORIES, MINTED: CATEGORIES + 1}
@@ -128,6 +135,13 @@ def check_against_reference(transfers: list[Transfer], holders: int, entities: i
                     "here" if (tt, ii) == (t, i) else (other[2] if other[2] >= 0 else None)
                 ),
             )
+            if transfer.what == "fee":
+                continue  # a fee is no payment of its payer
+            if accounts and sole != {payee[1] for payee in transfer.payees}:  # to itself: no flow
+                # it ends in fees and burns of those who have it later, or is burned itself
+                for number, ended in ((CATEGORIES, marked.fees), (CATEGORIES + 1, marked.burned)):
+                    if ended["here"]:
+                        sent[leg[1], number] = sent.get((leg[1], number), 0.0) + float(ended["here"])
             for (mark, seed), value in marked.arrived.items():
                 if mark != "here":
                     continue
@@ -136,7 +150,7 @@ def check_against_reference(transfers: list[Transfer], holders: int, entities: i
                 sent[leg[1], seed] = sent.get((leg[1], seed), 0.0) + float(value - change)
     actual_sent: dict[tuple[int, int], float] = {}
     for e, c, v in zip(traced.sent.entity, traced.sent.category, traced.sent.value, strict=True):
-        if c < CATEGORIES:
+        if c < CATEGORIES or accounts:
             actual_sent[int(e), int(c)] = actual_sent.get((int(e), int(c)), 0.0) + v
     for who in sent.keys() | actual_sent.keys():
         assert math.isclose(sent.get(who, 0.0), actual_sent.get(who, 0.0), rel_tol=1e-9, abs_tol=1e-9), who
@@ -161,7 +175,7 @@ def change_part(transfers: list[Transfer], t: int, i: int, seed: int) -> Fractio
 @given(account_ledgers())
 def test_account_chains_equal_the_exact_reference(ledger: tuple[list[Transfer], int, list[int]]) -> None:
     transfers, addresses, _ = ledger
-    check_against_reference(transfers, addresses, addresses)
+    check_against_reference(transfers, addresses, addresses, accounts=True)
 
 
 @settings(max_examples=150, deadline=None)
@@ -193,6 +207,27 @@ def test_value_is_conserved(ledger: tuple[list[Transfer], int, int]) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(account_ledgers())
+def test_value_is_conserved_where_chains_take_fees(ledger: tuple[list[Transfer], int, list[int]]) -> None:
+    """What is held is what came in (new, returned, from before the ledger) without what went: fees, burns."""
+    transfers, addresses, _ = ledger
+    traced = run(transfers, addresses, addresses)
+    by_holder = np.bincount(traced.held_holder, traced.held_value, minlength=addresses)
+    assert np.allclose(by_holder, traced.balance, rtol=1e-9, atol=1e-9)
+    balance = [0.0] * addresses
+    for transfer in transfers:
+        for _, payer, seed, amount in transfer.payers:
+            balance[payer] -= min(amount, balance[payer]) if seed < 0 else 0
+        for _, payee, seed, amount in transfer.payees:
+            balance[payee] += amount if seed < 0 else 0
+    assert np.allclose(traced.balance, balance, rtol=1e-9, atol=1e-9)
+    by_entity = np.bincount(traced.received.entity, traced.received.value, minlength=addresses)
+    assert np.allclose(by_entity, traced.received_total, rtol=1e-9, atol=1e-9)
+    sent = np.bincount(traced.sent.entity, traced.sent.value, minlength=addresses)
+    assert (sent <= traced.sent_total * (1 + 1e-9) + 1e-9).all()
+
+
+@settings(max_examples=150, deadline=None)
+@given(account_ledgers())
 def test_value_between_categories_is_the_same_from_either_end(
     ledger: tuple[list[Transfer], int, list[int]],
 ) -> None:
@@ -218,7 +253,9 @@ def test_exposure_is_additive_over_seeds(ledger: tuple[list[Transfer], int, list
     def renamed(leg: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
         return (leg[0], leg[1], 2 if leg[2] == 3 else leg[2], leg[3])
 
-    merged = [Transfer(tuple(map(renamed, t.payers)), tuple(map(renamed, t.payees))) for t in transfers]
+    merged = [
+        Transfer(tuple(map(renamed, t.payers)), tuple(map(renamed, t.payees)), t.what) for t in transfers
+    ]
     apart, together = run(transfers, addresses, addresses), run(merged, addresses, addresses)
     for before, after in ((apart.received, together.received), (apart.sent, together.sent)):
         table = np.zeros((addresses, CATEGORIES + 2))
