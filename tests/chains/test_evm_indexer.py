@@ -18,7 +18,7 @@ from tests.nodes.explorer import Explorer, run_explorer
 
 CHAIN = find_chain("eip155:31337")
 QUICK = RpcLimits(attempts=3, first_pause_seconds=0.001, longest_pause_seconds=0.01)
-KEY = "SECRETKEY123"
+KEY = "SECRET/KEY=123"
 
 NOTHING = {"status": "0", "message": "No records found", "result": []}
 
@@ -349,6 +349,29 @@ def test_what_is_no_list_is_refused(
     explorer.alter = lambda query, said: answer if query.get("module") == "account" else said
     with pytest.raises(BadAnswer):
         read(source, node.accounts[1].address.lower())
+
+
+def test_rows_of_earlier_blocks_are_refused(node: Anvil, explorer: Explorer, source: EvmIndexer) -> None:
+    explorer.alter = _changed("txlist", {"blockNumber": "3"})
+    with pytest.raises(BadAnswer, match="block 3 is outside those asked for"):
+        read(source, node.accounts[1].address.lower(), first=20)
+
+
+def test_two_equal_rows_are_two_transfers(node: Anvil, explorer: Explorer, source: EvmIndexer) -> None:
+    if explorer.style == "blockscout":
+        return  # its rows have log indices: none is equal to another
+    account = node.accounts[5].address.lower()
+
+    def double(query: Mapping[str, str], answer: Any) -> Any:
+        if query.get("action") != "tokentx" or not answer["result"]:
+            return answer
+        return answer | {"result": [*answer["result"], answer["result"][-1]]}
+
+    once = [one for places in said(read(source, account).batch, party=account).values() for one in places]
+    explorer.alter = double
+    twice = [one for places in said(read(source, account).batch, party=account).values() for one in places]
+    assert len(twice) == len(once) + 1
+    assert len(set(twice)) == len(set(once)) + 1
 
 
 def test_a_block_with_two_hashes_is_refused(node: Anvil, explorer: Explorer, source: EvmIndexer) -> None:
