@@ -116,7 +116,7 @@ def test_negative_from_counts_back_and_the_default_goes_on(chain: MemoryChain, t
 def test_a_reorganisation_leaves_only_the_new_branch(chain: MemoryChain, tmp_path: Path, depth: int) -> None:
     path = tmp_path / "ledger.duckdb"
     sync(chain, path)
-    chain.reorganise(depth, *([Pay(C, A, 100 + i), Reject()] for i in range(depth + 1)))
+    chain.reorganise(depth, *((Pay(C, A, 100 + i), Reject()) for i in range(depth + 1)))
     result = sync(chain, path)
     assert result.reorganisations == 1
     assert result.removed == 2 * depth
@@ -212,12 +212,12 @@ def test_a_node_that_contradicts_itself_is_given_up(chain: MemoryChain, tmp_path
 
 
 def test_heights_that_make_no_sense_are_refused(chain: MemoryChain, tmp_path: Path) -> None:
-    for options in ({"last": 30}, {"first": 31}, {"first": 9, "last": 8}):
+    for options in (SyncOptions(last=30), SyncOptions(first=31), SyncOptions(first=9, last=8)):
         with pytest.raises(InputError, match=r"does not have block|above"):
             sync_chain(
                 chain,
                 tmp_path / "ledger.duckdb",
-                options=SyncOptions(**options),
+                options=options,
                 tell=lambda event: None,
                 code_version="1",
             )
