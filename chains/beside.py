@@ -9,8 +9,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import duckdb
 import numpy as np
@@ -20,6 +18,7 @@ import pyarrow.compute as pc
 from chains.errors import FileError
 from chains.evm_columns import LAYOUTS, find_fields, read_fields, recognise
 from chains.evm_values import Integers, read_accounts, read_amounts, read_hashes, read_times, read_whole
+from chains.held import HeldOpen
 from chains.ledger import AMOUNT
 from chains.outcomes import Outcomes, read_outcomes
 from chains.registry import Chain
@@ -37,7 +36,7 @@ _BLOCK = pa.schema(
 )
 
 
-class Scratch:
+class Scratch(HeldOpen):
     """A database in a folder of its own for what does not fit in memory; gone when it is closed."""
 
     def __init__(self) -> None:
@@ -65,16 +64,6 @@ class Scratch:
         self.connection.close()
         self._folder.cleanup()
 
-    def __enter__(self) -> Self:
-        """Return the open database itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close it."""
-        self.close()
-
 
 @dataclass(frozen=True)
 class BlockFacts:
@@ -86,7 +75,7 @@ class BlockFacts:
     base_fee: pa.Array  # AMOUNT
 
 
-class Beside:
+class Beside(HeldOpen):
     """The files that complete others of one chain; each kind is read when it is first needed."""
 
     def __init__(
@@ -175,16 +164,6 @@ class Beside:
             self._scratch.close()
             self._scratch = None
             self._read.clear()
-
-    def __enter__(self) -> Self:
-        """Return the files themselves."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Let go of what was read."""
-        self.close()
 
     def _ask(self, query: str, heights: Integers, hashes: pa.Array) -> pa.Table:
         assert self._scratch is not None  # noqa: S101  (made by `_need`)

@@ -8,8 +8,7 @@ Sources: the RPC documentation of Bitcoin Core; CAIP-2's profile bip122.
 
 import re
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +16,7 @@ import pyarrow.compute as pc
 from chains.assets import native_asset
 from chains.bitcoin_blocks import decode_blocks, read_exact
 from chains.errors import BadAnswer, BranchChanged, InputError, RpcError, WrongChain
+from chains.held import HeldOpen
 from chains.ledger import BLOCK_SCHEMA, LEG_SCHEMA, REJECT_SCHEMA, TRANSFER_SCHEMA, LegBatch
 from chains.nodes import Head, NodeFacts
 from chains.registry import CHAINS, Chain
@@ -56,7 +56,7 @@ _UNREAD = {
 }
 
 
-class BitcoinNode:
+class BitcoinNode(HeldOpen):
     """A node of a chain of Bitcoin's kind; several threads may use it at once.
 
     Raises InputError for a chain whose blocks are not read, WrongChain for a node of another one, and what
@@ -117,16 +117,6 @@ class BitcoinNode:
     def close(self) -> None:
         """Let go of the connection; closing twice is harmless."""
         self._rpc.close()
-
-    def __enter__(self) -> Self:
-        """Return the open node itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close it."""
-        self.close()
 
     def _read_some(self, first: int, last: int) -> LegBatch:
         heights = list(range(first, last + 1))

@@ -23,14 +23,15 @@ from itertools import count
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from threading import Lock
-from types import ModuleType, SimpleNamespace, TracebackType
-from typing import Any, Self, TypeVar
+from types import ModuleType, SimpleNamespace
+from typing import Any, TypeVar
 
 from chains.address import key_form
 from chains.assets import native_asset
 from chains.bitcoin_indexers import BitcoindLink, EsploraLink, Link, Told
 from chains.bitcoin_scripts import script_holder
 from chains.errors import InputError, SilkscreenError, WrongChain
+from chains.held import HeldOpen
 from chains.history import Findings, FoundLeg, FoundTransfer, History
 from chains.ledger import Kind, Side
 from chains.registry import Chain
@@ -69,7 +70,7 @@ _loading = Lock()
 _numbers = count(1)
 
 
-class BitcoinService:
+class BitcoinService(HeldOpen):
     """An Esplora server or a bitcoind that is held open and asked for histories of addresses.
 
     `provider` is esplora or bitcoind. `folder` is where bitcoinlib keeps its own files. Raises InputError for
@@ -138,16 +139,6 @@ class BitcoinService:
         """Let go of the connection; closing twice is harmless."""
         self._link.client.close()
         _held.pop(self._handle, None)
-
-    def __enter__(self) -> Self:
-        """Return the open service itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close it."""
-        self.close()
 
     def _check_chain(self) -> None:
         found = self._link.first_hash()

@@ -7,8 +7,8 @@ tag is taken to be final 64 blocks below its head.
 
 from collections.abc import Collection, Mapping
 from functools import partial
-from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from types import MappingProxyType
+from typing import Any
 
 from chains.assets import evm_coin, token_reference
 from chains.deep_json import decode_json
@@ -33,6 +33,7 @@ from chains.evm_read import (
 )
 from chains.evm_rewards import ethereum_rewards
 from chains.evm_state import TokenNames, ask_balance, ask_owner, has_code
+from chains.held import HeldOpen
 from chains.ledger import LegBatch
 from chains.nodes import Head, NodeFacts
 from chains.registry import Chain
@@ -54,7 +55,7 @@ _UNREAD_OF = {
 _RULES = {"eip155:100": ChainRules(withdrawals=False), "eip155:42220": ChainRules(vaults=False)}
 
 
-class EvmNode:
+class EvmNode(HeldOpen):
     """A node of an EVM chain, held open; a `chains.nodes.BlockSource`.
 
     `listed` names contracts of tokens to take as listed, `profiles` event profiles by contract (see
@@ -135,16 +136,6 @@ class EvmNode:
     def close(self) -> None:
         """Let go of the connection; closing twice is harmless."""
         self._client.close()
-
-    def __enter__(self) -> Self:
-        """Return the open node itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close it."""
-        self.close()
 
     def _open(self, internal: str) -> NodeFacts:
         from chains.evm_abi import ask_chain

@@ -8,8 +8,7 @@ Sources: Ethereum's JSON-RPC specification (eth_getLogs), TRON's JSON-RPC docume
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from chains.address import tron_hex
 from chains.assets import token_reference
@@ -26,6 +25,7 @@ from chains.evm_hex import (
 from chains.evm_logs import LONGEST_STEP, read_logs
 from chains.evm_state import TokenNames
 from chains.forms import canonical_address
+from chains.held import HeldOpen
 from chains.history import Findings, FoundFreeze, FoundLeg, FoundReject, FoundTransfer, History
 from chains.ledger import Kind, Side
 from chains.registry import Chain
@@ -47,7 +47,7 @@ _TRON_STEP = 5_000
 _HEADERS_AT_ONCE = 100
 
 
-class LogHistory:
+class LogHistory(HeldOpen):
     """A node that is held open and asked for the token history of addresses.
 
     `first_height` is where reading begins at the earliest; `confirmations` replaces the node's own word on
@@ -122,16 +122,6 @@ class LogHistory:
     def close(self) -> None:
         """Let go of the connection; closing twice is harmless."""
         self._client.close()
-
-    def __enter__(self) -> Self:
-        """Return the open node itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close it."""
-        self.close()
 
     def _read(self, wanted: Mapping[str, Any], first: int, last: int) -> Any:
         longest = _TRON_STEP if self.chain.family == "tron" else LONGEST_STEP

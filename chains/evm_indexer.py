@@ -11,8 +11,7 @@ import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from chains.assets import asset_reference, evm_coin, find_asset, listed_assets, token_reference
@@ -29,6 +28,7 @@ from chains.evm_lists import (
     transaction_hash,
     whole,
 )
+from chains.held import HeldOpen
 from chains.history import Findings, FoundLeg, FoundReject, FoundTransfer, History
 from chains.ledger import Asset, Kind, Side
 from chains.registry import Chain
@@ -60,7 +60,7 @@ class _Move(NamedTuple):
     asset: Asset
 
 
-class EvmIndexer:
+class EvmIndexer(HeldOpen):
     """An API as Etherscan's that is held open and asked for histories of addresses.
 
     `node_url` names a node of the same chain: it tells what is final, and that the API is of this chain.
@@ -144,16 +144,6 @@ class EvmIndexer:
         self._api.close()
         if self._node is not None:
             self._node.close()
-
-    def __enter__(self) -> Self:
-        """Return the open API itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close it."""
-        self.close()
 
     def _find_node(self, url: str, node_url: str | None, limits: RpcLimits | None) -> RpcClient | None:
         """Return whom to ask for the chain's id and height besides the lists; None for the API itself."""

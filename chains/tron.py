@@ -11,8 +11,8 @@ is empty for blocks from before it was switched on.
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
-from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from types import MappingProxyType
+from typing import Any
 
 from chains.deep_json import decode_json
 from chains.encoding import encode_base58check
@@ -34,6 +34,7 @@ from chains.evm_read import (
 )
 from chains.evm_state import TokenNames, ask_owner
 from chains.forms import TRON_VERSION
+from chains.held import HeldOpen
 from chains.ledger import Kind, LegBatch
 from chains.nodes import Head, NodeFacts
 from chains.registry import Chain
@@ -44,7 +45,7 @@ _LARGEST_BATCH = 100
 _UNREAD = ("TRX payments", "TRX moved by contracts", "TRX fees", "rewards and staking", "TRC-10 tokens")
 
 
-class TronNode:
+class TronNode(HeldOpen):
     """A TRON node with its Ethereum JSON-RPC on (`/jsonrpc`), held open; a `chains.nodes.BlockSource`.
 
     `listed` names contracts of tokens to take as listed, `profiles` event profiles by contract. Final is
@@ -122,16 +123,6 @@ class TronNode:
     def close(self) -> None:
         """Let go of the connection; closing twice is harmless."""
         self._client.close()
-
-    def __enter__(self) -> Self:
-        """Return the open node itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close it."""
-        self.close()
 
     def _open(self) -> NodeFacts:
         from chains.evm_abi import ask_chain

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from threading import Lock
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import httpx
 import orjson
 
 from chains.errors import BadAnswer, InputError, NodeRefused
+from chains.held import HeldOpen
 from chains.rejections import shown
 
 # At its level INFO httpx writes down every URL, and with it the keys that providers put into their paths.
@@ -65,7 +65,7 @@ class TooLarge(Exception):
     """An answer to several questions at once is larger than a client takes."""
 
 
-class HttpClient:
+class HttpClient(HeldOpen):
     """A connection to one server, held open. Several threads may use it at once.
 
     `decode` turns the bytes of an answer into objects and raises ValueError (or RecursionError) for what
@@ -99,16 +99,6 @@ class HttpClient:
     def close(self) -> None:
         """Let go of the connections; closing twice is harmless."""
         self._http.close()
-
-    def __enter__(self) -> Self:
-        """Return the open client itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close it."""
-        self.close()
 
     def _pause(self, failures: int, wait_seconds: float) -> None:
         longest = self.limits.longest_pause_seconds

@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import duckdb
 import numpy as np
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 
 from chains.address import Chain
 from chains.errors import FileError, LedgerBusy, LedgerError, LedgerMissing, LedgerTooNew
+from chains.held import HeldOpen
 
 SCHEMA_FOLDER = Path(__file__).with_name("schema")
 """Numbered migrations `NNNN_name.sql`, applied in order, each in one transaction."""
@@ -37,7 +36,7 @@ _HOLDER = re.compile(r"held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
 
 
 @dataclass
-class Ledger:
+class Ledger(HeldOpen):
     """A ledger that is held open; close it, or use it in a `with`, so that others can open it."""
 
     path: Path
@@ -47,16 +46,6 @@ class Ledger:
     def close(self) -> None:
         """Let go of the file; closing twice is harmless."""
         self.connection.close()
-
-    def __enter__(self) -> Self:
-        """Return the open ledger itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Let go of the file, whatever happened."""
-        self.close()
 
 
 def open_ledger(
