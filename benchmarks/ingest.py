@@ -24,7 +24,7 @@ from benchmarks.report import ROOT, Figure, report
 
 TRANSACTIONS = 1_000_000
 EVM_BLOCKS = 150
-BITCOIN_BLOCKS = 40
+BITCOIN_BLOCKS = 10
 ADDRESSES = 30_000_000
 RUNS = 3
 
