@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from chains.errors import BadAnswer, LedgerConflict, NodeUnavailable, RpcError
-from chains.history import FoundFreeze, FoundReject
-from chains.ledger import Kind
+from chains.history import FoundFreeze, FoundLeg, FoundReject
+from chains.ledger import Kind, Side
 from datasets.check import check_ledger
 from datasets.coverage import Coverage, read_coverage
 from datasets.export import export_lines
@@ -182,6 +182,8 @@ def test_what_anyone_can_write_makes_no_counterparty(path: Path) -> None:
             pay(10, A, B, 1),
         ]
     )
+    nothing = FoundLeg(Side.PAYEE, 1, C, 0)
+    source.transfers[-1] = moved(source.transfers[-1], legs=(*source.transfers[-1].legs, nothing))
     assert [one.address for one in pull(source, path, hops=1).addresses] == [A, B]
 
 
@@ -339,6 +341,16 @@ def test_transfers_without_a_place_give_way_to_those_with_one(placed_first: bool
     pull(first, path, again=True)
     pull(second, path, again=True)
     assert export(path) == before
+
+
+@pytest.mark.parametrize("placed_first", [True, False])
+def test_equal_transfers_need_a_twin_each(placed_first: bool, path: Path) -> None:
+    unplaced = MemoryIndexer([token(-5), token(-6), token(-7)], layout="pull:etherscan")
+    placed = MemoryIndexer([token(11)], layout="pull:logs")
+    for source in (placed, unplaced) if placed_first else (unplaced, placed):
+        pull(source, path)
+    assert len(parts(path)) == 3
+    assert parts(path)[-1] == 11
 
 
 def test_freezes_and_what_is_set_aside_are_written_once(path: Path) -> None:
