@@ -144,6 +144,7 @@ ETHER = Asset("slip44:60", "ETH", 18, listed=True)
 TETHER = Asset("erc20:0xdac17f958d2ee523a2206206994597c13d831ec7", "USDT", 6, listed=True, usd_pegged=True)
 SPAM = Asset("erc20:0x00000000000000000000000000000000000000ff", "FREE", 18, listed=False)
 SATOSHI = Asset("slip44:0", "BTC", 8, listed=True)
+KOINU = Asset("slip44:3", "DOGE", 8, listed=True)
 
 
 def evm(name: str) -> str:
@@ -163,7 +164,7 @@ def import_rows(
         )
         for row in rows
     ]
-    batches = [replace(b, assets=(ETHER, TETHER, SPAM, SATOSHI)) for b in make_batches(named)]
+    batches = [replace(b, assets=(ETHER, TETHER, SPAM, SATOSHI, KOINU)) for b in make_batches(named)]
     source = Source(find_chain(chain), "node", name, name)
     with open_ledger(ledger, write=True) as held:
         ingest_batches(held, batches, source=source, code_version="test")

@@ -139,9 +139,9 @@ def check_against_reference(
                 continue  # a fee is no payment of its payer
             if accounts and sole != {payee[1] for payee in transfer.payees}:  # to itself: no flow
                 # it ends in fees and burns of those who have it later, or is burned itself
-                for number, ended in ((CATEGORIES, marked.fees), (CATEGORIES + 1, marked.burned)):
+                for nobody, ended in ((CATEGORIES, marked.fees), (CATEGORIES + 1, marked.burned)):
                     if ended["here"]:
-                        sent[leg[1], number] = sent.get((leg[1], number), 0.0) + float(ended["here"])
+                        sent[leg[1], nobody] = sent.get((leg[1], nobody), 0.0) + float(ended["here"])
             for (mark, seed), value in marked.arrived.items():
                 if mark != "here":
                     continue
