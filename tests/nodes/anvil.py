@@ -19,6 +19,7 @@ import gzip
 import hashlib
 import json
 import random
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -258,7 +259,9 @@ def run_anvil(
     with tempfile.TemporaryDirectory(prefix="silkscreen-anvil-", dir=folder) as home:
         genesis = Path(home) / "genesis.json"
         port = _free_port()
-        words = [str(BINARY), "--host", "127.0.0.1", "--port", str(port), "--no-mining", "--quiet"]
+        # Where the system can, the node ends with the tests even if these are killed.
+        words = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+        words += [str(BINARY), "--host", "127.0.0.1", "--port", str(port), "--no-mining", "--quiet"]
         words += ["--accounts", "0", "--disable-default-create2-deployer", "--order", "fifo"]
         words += ["--init", str(genesis), "--cache-path", home, *arguments]
         with (Path(home) / "log").open("wb") as log:

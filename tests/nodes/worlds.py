@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from chains.bitcoin import BitcoinNode
@@ -38,6 +38,7 @@ class World:
     chain: str
     home: Path  # of an empty ledger, to be copied
     words: tuple[str, ...] = ()
+    heights: list[int] = field(default_factory=list)  # that the node has had
 
     @property
     def url(self) -> str:
@@ -74,9 +75,11 @@ class World:
     def mine(self, blocks: int) -> None:
         """Add blocks with random payments."""
         self.node.mine(blocks)
+        self.heights.append(self.node.height)
 
     def reorg(self, pick: random.Random) -> int:
         """Reorganise at random, up to 30 deep; return the depth."""
+        self.heights.append(self.node.height)
         depth = pick.randint(1, min(DEEPEST, self.node.height - 1))
         if isinstance(self.node, RegtestNode):
             self.node.reorg(depth, longer=pick.choice((1, 1, 2, 5)), empty=pick.random() < 0.1)
