@@ -1,8 +1,12 @@
 -- Of which assets balances can be judged, up to which height; why_not is NULL for those.
 WITH whole AS (SELECT chain, last_height FROM synced WHERE first_height = 0),
 read_from_nodes AS (
-    SELECT chain, bool_or(json_extract_string(mapping, '$.internal') = 'none') AS calls_unread
-    FROM batch GROUP BY chain
+    SELECT b.chain, bool_or(json_extract_string(b.mapping, '$.internal') = 'none') AS calls_unread,
+           string_agg(DISTINCT u.said, '; ' ORDER BY u.said) AS unread
+    FROM batch AS b
+    LEFT JOIN LATERAL (SELECT unnest(json_extract_string(b.mapping, '$.unread[*]')) AS said) AS u ON TRUE
+    WHERE b.layout = 'node'
+    GROUP BY b.chain
 ),
 begun AS (SELECT DISTINCT chain FROM transfer WHERE kind = 'genesis' AND height = 0)
 SELECT s.asset, s.chain, s.reference, w.last_height, CASE
@@ -11,6 +15,7 @@ SELECT s.asset, s.chain, s.reference, w.last_height, CASE
     WHEN w.last_height IS NULL THEN 'what accounts held before is not known'
     WHEN c.utxo THEN 'the checks of spends say it'
     WHEN s.reference LIKE 'slip44:%' AND r.calls_unread THEN 'internal calls were not read'
+    WHEN s.reference LIKE 'slip44:%' AND r.unread IS NOT NULL THEN 'the node did not tell ' || r.unread
     WHEN s.reference LIKE 'slip44:%' AND b.chain IS NULL
         THEN 'what accounts began with is not known: no genesis was imported'
     WHEN NOT s.listed AND s.reference NOT LIKE 'slip44:%' THEN 'the token is not listed: its events may say anything'

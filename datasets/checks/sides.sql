@@ -1,4 +1,5 @@
--- A transfer has the sides that its kind has: one payer and one payee at most on an account chain; no payer
+-- A transfer has the sides that its kind has: one payer and one payee at most on an account chain (but several
+-- may share a fee); no payer
 -- for what is created (rewards, withdrawals, genesis, minted tokens), no payee for what is destroyed (burned
 -- tokens, a self-destruct to itself, a fee that is burned whole).
 WITH counted AS (
@@ -10,7 +11,7 @@ judged AS (
         WHEN t.kind IN ('reward', 'withdrawal', 'genesis') AND n.payers > 0 THEN 'has a payer'
         WHEN t.kind IN ('reward', 'withdrawal', 'genesis') AND n.payees = 0 THEN 'has no payee'
         WHEN NOT c.utxo AND n.payers > 1 THEN 'has ' || n.payers || ' payers'
-        WHEN NOT c.utxo AND n.payees > 1 THEN 'has ' || n.payees || ' payees'
+        WHEN NOT c.utxo AND n.payees > 1 AND t.kind <> 'fee' THEN 'has ' || n.payees || ' payees'
         WHEN c.utxo AND n.payees = 0 THEN 'has no payee'
         WHEN t.kind IN ('native', 'internal', 'fee') AND n.payers = 0 THEN 'has no payer'
         WHEN t.kind = 'native' AND n.payees = 0 THEN 'has no payee'

@@ -1,5 +1,5 @@
 -- On a UTXO chain each payer spends an output: where the ledger holds the transaction that made it, the output
--- is there, was made before, and has that amount; on a chain that is whole from its first block it is always
+-- is there, was not made in a later block (on some chains the order inside one is free), and has that amount; on a chain that is whole from its first block it is always
 -- there, and has the payer's account.
 WITH whole AS (SELECT chain, last_height FROM synced WHERE first_height = 0),
 counting AS (
@@ -26,7 +26,7 @@ judged AS (
         WHEN s.spent_hash IS NULL OR s.spent_index IS NULL THEN 'no output is named'
         WHEN m.hash IS NULL AND h.held THEN 'the transaction has no such output'
         WHEN m.hash IS NULL AND s.in_whole THEN 'the ledger has no such transaction'
-        WHEN (m.height, m.position) >= (s.height, s.position) THEN 'it was made only later, in block ' || m.height
+        WHEN m.height > s.height THEN 'it was made only later, in block ' || m.height
         WHEN m.amount <> s.amount AND NOT m.lossy AND NOT s.lossy THEN 'it has the amount ' || m.amount
         WHEN m.address <> s.address AND m.in_whole AND s.in_whole THEN 'it is of ' || o.account
     END AS fault

@@ -358,6 +358,14 @@ BREAKS: dict[str, tuple[str, tuple[str, ...], str]] = {
         ("spend",),
         "but the ledger has no such transaction",
     ),
+    "a spend of an output that is made later": (
+        "UPDATE transfer SET height = 39, position = 77, time = (SELECT max(time) FROM transfer WHERE chain = {utxo} AND height = 39),"
+        " provisional = TRUE WHERE chain = {utxo} AND hash = (SELECT min(spent_hash) FROM leg WHERE side = 'payer' AND transfer = "
+        + A_SPEND
+        + ")",
+        ("spend",),
+        "but it was made only later, in block 39",
+    ),
     "a spend of nothing": (
         f"UPDATE leg SET spent_hash = NULL WHERE side = 'payer' AND index = 0 AND {SPEND}",
         ("spend",),
@@ -396,6 +404,8 @@ BREAKS: dict[str, tuple[str, tuple[str, ...], str]] = {
 
 NEAR_MISSES: dict[str, str] = {
     "a mint": f"SELECT {A_MINT}",
+    "a fee that two share": "INSERT INTO leg SELECT transfer, side, 1, address, 0, NULL, NULL FROM leg WHERE side = 'payee'"
+    f" AND transfer = {A_FEE}; UPDATE batch SET legs = legs + 1 WHERE chain = {{evm}}",
     "a fee that is burned whole": f"DELETE FROM leg WHERE side = 'payee' AND transfer = {A_FEE};"
     "UPDATE batch SET legs = legs - 1 WHERE chain = {evm}",
     "a self-destruct to nobody": "DELETE FROM leg WHERE side = 'payee' AND transfer = (SELECT max(transfer) FROM transfer WHERE kind = 'internal');"

@@ -66,6 +66,7 @@ class RandomChain:
     blocks: list[Made] = field(default_factory=list)
     final_depth: int = 6
     internal: str = "trace_block"
+    unread: tuple[str, ...] = ()
     url: str = "http://127.0.0.1:1"
 
     def grow(self, count: int, seed: int) -> Self:
@@ -82,7 +83,7 @@ class RandomChain:
 
     @property
     def facts(self) -> NodeFacts:
-        return NodeFacts(self.url, "memory/1.0", "" if self.chain.utxo else self.internal)
+        return NodeFacts(self.url, "memory/1.0", "" if self.chain.utxo else self.internal, self.unread)
 
     def head(self) -> Head:
         height = len(self.blocks) - 1

@@ -160,6 +160,7 @@ def test_what_cannot_be_judged_is_said_with_the_reason(good: Ledger) -> None:
     ("node", "first", "forget", "why"),
     [
         (RandomChain(EVM, internal="none").grow(9, 1), 0, "", "internal calls were not read"),
+        (RandomChain(EVM, unread=("state syncs",)).grow(9, 1), 0, "", "the node did not tell state syncs"),
         (RandomChain(EVM).grow(9, 1), 0, "genesis", "what accounts began with is not known"),
         (RandomChain(EVM).grow(9, 1), 2, "", "blocks from 0 on were not read"),
         (RandomChain(UTXO).grow(9, 1), 2, "", "blocks from 0 on were not read"),
