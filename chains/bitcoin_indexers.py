@@ -27,7 +27,7 @@ MOST_ENTRIES = 1_000_000
 
 _SATOSHI = 100_000_000
 _MOST_SAT = 2**63 - 1
-_MOST_HEIGHT = 2**31 - 1
+_MOST_HEIGHT = _MOST_INDEX = 2**31 - 1
 _LAST_TIME = 7_258_118_400  # the year 2200
 _HASH = re.compile("[0-9a-f]{64}")
 _HEX = re.compile("(?:[0-9a-f]{2})*")
@@ -207,7 +207,7 @@ class EsploraLink(Link):
         before = {} if coinbase else self.record(told.get("prevout"), what)
         return Spent(
             txid=self.hash(told.get("txid"), what),
-            index=self.whole(told.get("vout"), what, high=2**32 - 1),
+            index=self.whole(told.get("vout"), what, high=2**32 - 1 if coinbase else _MOST_INDEX),
             sequence=self.whole(told.get("sequence"), what, high=2**32 - 1),
             unlock=self.script(told.get("scriptsig"), what),
             script=b"" if coinbase else self.script(before.get("scriptpubkey"), what),
@@ -317,7 +317,7 @@ class BitcoindLink(Link):
             version=self.whole(told.get("version"), what, low=-(2**31), high=2**32 - 1),
             locktime=self.whole(told.get("locktime"), what, high=2**32 - 1),
             height=self.whole(entry.get("blockheight"), what),
-            position=self.whole(entry.get("blockindex"), what),
+            position=self.whole(entry.get("blockindex"), what, high=_MOST_INDEX),
             block_hash=self.hash(entry.get("blockhash"), what),
             time=self.moment(told.get("blocktime"), what),
             coinbase=coinbase,
@@ -331,7 +331,7 @@ class BitcoindLink(Link):
             script = self.script(told.get("coinbase"), what)
             return Spent("0" * 64, 2**32 - 1, sequence, script, b"", 0)
         txid = self.hash(told.get("txid"), what)
-        index = self.whole(told.get("vout"), what, high=2**32 - 1)
+        index = self.whole(told.get("vout"), what, high=_MOST_INDEX)
         if told.get("prevout") is None:  # nodes before version 24 do not tell what is spent
             value_sat, script = self._earlier_output(txid, index)
         else:

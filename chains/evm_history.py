@@ -43,6 +43,7 @@ DEPTH = 64
 """Blocks above a final one where a chain does not say itself what is final: two epochs of Ethereum's."""
 
 LARGEST = 10**38 - 1
+MOST_ORDINAL = 2**31 - 1
 _TRON_STEP = 5_000
 _HEADERS_AT_ONCE = 100
 
@@ -91,6 +92,16 @@ class LogHistory(HeldOpen):
         reading goes on there. Raises BadAnswer for logs that cannot be right, and what `chains/rpc.py`
         raises.
         """
+        try:
+            return self._history(address, first, most)
+        except Misread as error:
+            raise self._client.bad_answer("eth_getLogs", str(error)) from None
+
+    def close(self) -> None:
+        """Let go of the connection; closing twice is harmless."""
+        self._client.close()
+
+    def _history(self, address: str, first: int, most: int) -> History:
         head, final = read_heights(self._client, self._confirmations)
         start, last = max(first, self._first), final
         found = Findings()
@@ -118,10 +129,6 @@ class LogHistory(HeldOpen):
             else ""
         )
         return History(found.batch(), start, last, cut=cut, pending=len(pending), unread=UNREAD, note=note)
-
-    def close(self) -> None:
-        """Let go of the connection; closing twice is harmless."""
-        self._client.close()
 
     def _read(self, wanted: Mapping[str, Any], first: int, last: int) -> Any:
         longest = _TRON_STEP if self.chain.family == "tron" else LONGEST_STEP
@@ -165,22 +172,16 @@ class LogHistory(HeldOpen):
         return contract, TokenEvent(event.effect, payer, payee, event.amount)
 
     def _concerns(self, log: Mapping[str, Any], address: str) -> bool:
-        try:
-            found = self._event(log)
-        except Misread as error:
-            raise self._client.bad_answer("eth_getLogs", str(error)) from None
+        found = self._event(log)
         return found is not None and address in (found[1].payer, found[1].payee)
 
     def _add_all(self, found: Findings, logs: Sequence[Mapping[str, Any]]) -> None:
-        try:
-            times = self._times(logs)
-            tokens = {event[0] for log in logs if (event := self._event(log))}
-            assets = self._names.find({token_reference(self.chain, contract) for contract in tokens})
-            found.assets |= {asset.reference: asset for asset in assets}
-            for log in logs:
-                self._add(found, log, times[read_height(log, "blockNumber")])
-        except Misread as error:
-            raise self._client.bad_answer("eth_getLogs", str(error)) from None
+        times = self._times(logs)
+        tokens = {event[0] for log in logs if (event := self._event(log))}
+        assets = self._names.find({token_reference(self.chain, contract) for contract in tokens})
+        found.assets |= {asset.reference: asset for asset in assets}
+        for log in logs:
+            self._add(found, log, times[read_height(log, "blockNumber")])
 
     def _add(self, found: Findings, log: Mapping[str, Any], time: datetime) -> None:
         event = self._event(log)
@@ -191,7 +192,7 @@ class LogHistory(HeldOpen):
             raise Misread("removed", "true", "false in a final block")
         reference = token_reference(self.chain, contract)
         height, index = _place(log)
-        position, digest = read_quantity(log, "transactionIndex"), read_hash(log, "transactionHash")
+        position, digest = _ordinal(log, "transactionIndex"), read_hash(log, "transactionHash")
         if effect != "move":
             frozen = effect == "freeze"
             found.freezes.append(
@@ -269,7 +270,14 @@ def read_heights(client: RpcClient, confirmations: int | None) -> tuple[int, int
 
 
 def _place(log: Mapping[str, Any]) -> tuple[int, int]:
-    return read_height(log, "blockNumber"), read_quantity(log, "logIndex")
+    return read_height(log, "blockNumber"), _ordinal(log, "logIndex")
+
+
+def _ordinal(log: Mapping[str, Any], field: str) -> int:
+    number = read_quantity(log, field)
+    if number > MOST_ORDINAL:
+        raise Misread(field, log.get(field), "a place in a block")
+    return number
 
 
 def _moment(seconds: int) -> datetime:

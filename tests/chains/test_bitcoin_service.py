@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from chains.errors import BadAnswer, InputError, NodeError, NodeRefused, NodeUna
 from chains.history import History
 from chains.registry import find_chain
 from chains.rpc import RpcLimits
+from tests.chains.mangled import mangle
 from tests.nodes.esplora import Esplora, Watching, run_esplora, run_watching, script_address
 from tests.nodes.regtest import RegtestNode, run_regtest
 from tests.nodes.wallet import KINDS
@@ -562,6 +564,33 @@ def test_an_endless_answer_is_cut(node: RegtestNode, indexer: Esplora, folder: P
         pytest.raises(BadAnswer, match="larger than"),
     ):
         read(service, address(node, "p2wpkh", 0))
+
+
+def _mangled(part: str, seed: int, path: str, answer: Any) -> Any:
+    return mangle(answer, seed) if part in path else answer
+
+
+@pytest.mark.parametrize("part", ["/txs", "/address", ""])
+def test_mangled_answers_end_in_an_error_for_a_person_or_in_a_true_history(
+    part: str,
+    node: RegtestNode,
+    indexer: Esplora,
+    service: BitcoinService,
+    whole: dict[str, tuple[Any, ...]],
+) -> None:
+    account = address(node, "p2wpkh", 10)
+    refused: list[str] = []
+    for seed in range(150):
+        indexer.alter = partial(_mangled, part, seed)
+        try:
+            history = read(service, account)
+        except NodeError as error:
+            refused.append(str(error))
+        else:
+            for said in shown(history).values():
+                assert any(said[5:] == true[5:] or said[6:] == true[6:] for true in whole.values()), seed
+    assert len(refused) > 50
+    assert all(words.isprintable() for words in refused)
 
 
 # --- bitcoind

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from chains.errors import BadAnswer, InputError, WrongChain
+from chains.errors import BadAnswer, InputError, NodeError, WrongChain
 from chains.evm import EvmNode
 from chains.evm_history import LogHistory
 from chains.history import History
 from chains.ledger import LegBatch
 from chains.registry import find_chain
 from chains.rpc import RpcLimits
+from tests.chains.mangled import mangle
 from tests.chains.scripted_server import Reply, Server, json_reply, serve
 from tests.nodes.anvil import Anvil, run_anvil
 
@@ -312,3 +313,23 @@ def test_tron_is_read_in_its_own_addresses_and_steps() -> None:
     assert history.last_height == 19_981
     steps = [int(one["toBlock"], 16) - int(one["fromBlock"], 16) + 1 for one in asked]
     assert max(steps) == 5_000
+
+
+def test_mangled_logs_end_in_an_error_for_a_person_or_in_a_history() -> None:
+    refused: list[str] = []
+    logs: list[Any] = []
+
+    with lying(logs) as server, LogHistory(server.url, CHAIN, limits=QUICK) as source:
+        for seed in range(150):
+            logs[:] = [log(), log(logIndex="0x7"), log(blockNumber="0x9", logIndex="0x1")]
+            changed = mangle(logs, seed)
+            logs[:] = changed if isinstance(changed, list) else [changed]
+            try:
+                history = source.read_history(PARTY, first=0, most=100)
+            except NodeError as error:
+                refused.append(str(error))
+            else:
+                history.batch.transfers.validate(full=True)
+                history.batch.legs.validate(full=True)
+    assert len(refused) > 80
+    assert all(words.isprintable() for words in refused)

@@ -1,18 +1,20 @@
 """Histories from an API as Etherscan's and Blockscout's, against the node's whole blocks."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
 
 from chains import evm_lists
-from chains.errors import BadAnswer, InputError, NodeRefused, NodeUnavailable, RpcError, WrongChain
+from chains.errors import BadAnswer, InputError, NodeError, NodeRefused, NodeUnavailable, RpcError, WrongChain
 from chains.evm import EvmNode
 from chains.evm_indexer import EvmIndexer, made_part
 from chains.history import History
 from chains.ledger import LegBatch
 from chains.registry import find_chain
 from chains.rpc import RpcLimits
+from tests.chains.mangled import mangle
 from tests.nodes.anvil import Anvil, run_anvil
 from tests.nodes.explorer import Explorer, run_explorer
 
@@ -385,3 +387,25 @@ def test_amounts_beyond_38_digits_are_set_aside(node: Anvil, explorer: Explorer,
     rejected = history.batch.rejected.to_pylist()
     assert [row["reason"] for row in rejected] == ["too_large", "too_large"]
     assert all(row["height"] > 0 for row in rejected)
+
+
+def _mangled(seed: int, query: Mapping[str, str], answer: Any) -> Any:
+    return mangle(answer, f"{seed} {query.get('action')} {query.get('startblock')}")
+
+
+def test_mangled_answers_end_in_an_error_for_a_person_or_in_a_history(
+    node: Anvil, explorer: Explorer, source: EvmIndexer
+) -> None:
+    account = node.accounts[5].address.lower()
+    refused: list[str] = []
+    for seed in range(150):
+        explorer.alter = partial(_mangled, seed)
+        try:
+            history = read(source, account)
+        except NodeError as error:
+            refused.append(str(error))
+        else:
+            history.batch.transfers.validate(full=True)
+            history.batch.legs.validate(full=True)
+    assert len(refused) > 100
+    assert all(words.isprintable() for words in refused)
