@@ -4,8 +4,8 @@ Writers put traces in any order, so they are first put in order on disk. The cal
 read as those of a node are (chains/traces.py): its root is the native transfer, which the transactions tell.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ from chains.ledger import AMOUNT, LEG_SCHEMA, REJECT_SCHEMA, TRANSFER_SCHEMA, Ki
 from chains.moves import Moves, Rows, join_moves
 from chains.outcomes import FAILED, read_status
 from chains.rejections import Rejections
-from chains.traces import CALL, CREATE, DESTROY, OTHER, Frame, find_movements
+from chains.traces import CALL, CREATE, DESTROY, OTHER, Frame, Movement, find_movements
 
 _FRAMES = {"call": CALL, "create": CREATE, "create2": CREATE, "suicide": DESTROY, "selfdestruct": DESTROY}
 _CALLS = ("call", "", "none")
@@ -207,12 +207,13 @@ def _call_batch(source: EvmFile, table: pa.Table, starts: Integers, count: int) 
     failed, wrong = (np.asarray(table[name].combine_chunks()) for name in ("failed", "wrong"))
     carries = paid & (depth > 0) & ~failed & np.asarray(pc.not_equal(kind, OTHER))
     of = np.searchsorted(starts, np.arange(table.num_rows), side="right") - 1
-    ends = np.r_[starts[1:], table.num_rows]
+    chosen = np.flatnonzero(np.isin(of, of[carries]))  # transactions without such a call move nothing inside
     rejected = Rejections(table.num_rows)
     found: list[tuple[int, int, str, str | None, int]] = []
-    for transaction in np.unique(of[carries]):
-        start, end = int(starts[transaction]), int(ends[transaction])
-        found += _movements(table.slice(start, end - start), start, rejected)
+    calls = _read_rows(table, chosen)
+    cuts = np.flatnonzero(np.diff(of[chosen])) + 1
+    for start, end in zip([0, *cuts], [*cuts, len(chosen)], strict=True) if len(chosen) else ():
+        found += _movements(calls[start:end], rejected)
     moved = np.array([row for row, *_ in found], np.int64)
     amounts = pa.array([amount for *_, amount in found], AMOUNT)
     group = Moves(
@@ -239,53 +240,89 @@ def _call_batch(source: EvmFile, table: pa.Table, starts: Integers, count: int) 
     return LegBatch(transfers, legs, rejected.table(0, rows.number), assets, unmoved=unmoved, rows_read=count)
 
 
-def _movements(
-    table: pa.Table, start: int, rejected: Rejections
-) -> Iterator[tuple[int, int, str, str | None, int]]:
+class _Call(NamedTuple):
+    """One row of a transaction's calls, and its place in the batch."""
+
+    row: int
+    path: list[int]
+    kind: str
+    payer: str | None
+    payee: str | None
+    value: int
+    failed: bool
+    wrong: bool
+    late: bool  # after EIP-6780
+
+    @property
+    def frame(self) -> Frame:
+        """The same as chains/traces.py has it."""
+        account = self.payer if self.kind in (DESTROY, OTHER) else self.payee
+        return Frame(len(self.path), self.kind, self.payer, self.payee, account, self.value, self.failed)
+
+
+def _read_rows(table: pa.Table, chosen: Integers) -> list[_Call]:
+    some = table.take(pa.array(chosen))
+    late = some["time"].combine_chunks().to_numpy() >= _FIRST_EIP_6780
+    values = some["value"].cast(pa.string()).to_pylist()
+    names = ("path", "kind", "payer", "payee")
+    return list(
+        map(
+            _Call,
+            chosen.tolist(),
+            *(some[name].to_pylist() for name in names),
+            [int(value) for value in values],
+            *(some[name].to_pylist() for name in ("failed", "wrong")),
+            late.tolist(),
+        )
+    )
+
+
+def _movements(rows: list[_Call], rejected: Rejections) -> Iterator[tuple[int, int, str, str | None, int]]:
     """Row, part, payer, payee and wei of each movement inside one transaction."""
-    calls = table.select(["path", "kind", "payer", "payee", "value", "failed", "wrong"]).to_pylist()
-    chosen = [i for i, call in enumerate(calls) if i == 0 or call["path"] != calls[i - 1]["path"]]
-    for i in set(range(len(calls))) - set(chosen):
-        if not calls[i]["wrong"]:
-            rejected.add(start + i, "repeated_trace", "another row has its place in the same transaction")
-    frames = [_frame(calls[i]) for i in chosen]
-    movements, why = [], "its transaction's calls are not all there"
-    if _is_whole([calls[i]["path"] for i in chosen]):
-        late = table["time"][0].value >= _FIRST_EIP_6780.astype("datetime64[us]").astype(np.int64)
+    calls = [call for i, call in enumerate(rows) if i == 0 or call.path != rows[i - 1].path]
+    if len(calls) < len(rows):
+        first = {call.row for call in calls}
+        for call in rows:
+            if call.row not in first and not call.wrong:
+                rejected.add(call.row, "repeated_trace", "another row has its place in the same transaction")
+    why = "its transaction's calls are not all there"
+    if _is_whole(calls):
+        late = calls[0].late
         try:
-            movements = find_movements(frames, survives=lambda _: bool(late))
+            movements = find_movements([call.frame for call in calls], survives=lambda _: late)
         except Misread as error:
             why = str(error)
-    else:
-        frames = []
-    if not movements and not frames:
-        for i, call in enumerate(calls):
-            if call["value"] and call["path"] and call["kind"] != OTHER and not call["failed"]:
-                rejected.add(start + i, "broken_trace", why)
-    for movement in movements:
-        part, payer, payee, amount, doubtful = movement
-        row = start + chosen[part] if part < len(chosen) else start + _last_destroyed(calls, chosen, payer)
+        else:
+            yield from _placed(movements, calls, rejected)
+            return
+    for call in calls:
+        if call.value and call.path and call.kind != OTHER and not call.failed:
+            rejected.add(call.row, "broken_trace", why)
+
+
+def _placed(
+    movements: Iterable[Movement], calls: list[_Call], rejected: Rejections
+) -> Iterator[tuple[int, int, str, str | None, int]]:
+    """Movements by the row that they come from."""
+    for part, payer, payee, amount, doubtful in movements:
+        if part < len(calls):
+            row = calls[part].row
+        else:  # what an account lost when the transaction ended: of the call that deleted it
+            row = max(call.row for call in calls if call.kind == DESTROY and call.payer == payer)
         if doubtful:
             rejected.add(row, "unclear_trace", "it may be a repetition of the call before it")
         else:
             yield row, part, payer, payee, amount
 
 
-def _frame(call: Mapping[str, Any]) -> Frame:
-    kind, source, target = call["kind"], call["payer"], call["payee"]
-    account = source if kind in (DESTROY, OTHER) else target
-    return Frame(len(call["path"]), kind, source, target, account, int(call["value"]), call["failed"])
-
-
-def _is_whole(paths: list[list[int]]) -> bool:
-    """Whether there is a root and every call has the one above it; paths are in order."""
-    present = {tuple(path) for path in paths}
-    return () in present and all(path[:-1] in present for path in present if path)
-
-
-def _last_destroyed(calls: list[dict[str, Any]], chosen: list[int], payer: str) -> int:
-    """The call that deleted an account, for what it lost when the transaction ended."""
-    return max(i for i in chosen if calls[i]["kind"] == DESTROY and calls[i]["payer"] == payer)
+def _is_whole(calls: list[_Call]) -> bool:
+    """Whether there is a root and every call has the one above it; calls are in order."""
+    if calls[0].path:
+        return False
+    if len(calls) == 1 or all(len(call.path) == 1 for call in calls[1:]):
+        return True
+    present = {tuple(call.path) for call in calls}
+    return all(tuple(call.path[:-1]) in present for call in calls[1:])
 
 
 def _read_block_rows(source: EvmFile, scratch: Scratch, count: int) -> Iterator[LegBatch]:
