@@ -6,7 +6,7 @@ account and what is wrong there. Nothing is believed that an import wrote down a
 """
 
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -114,27 +114,53 @@ def check_ledger(
     `shown` is how many places are named for each check; all are counted. Raises LedgerError where the
     ledger holds nothing of the chain.
     """
+    return _check(lambda: nullcontext(ledger), chain, names, shown, tell)
+
+
+def check_by_turns(
+    open_one: Callable[[], Ledger],
+    *,
+    chain: Chain | None = None,
+    names: Collection[str] = tuple(CHECKS),
+    shown: int = 10,
+    tell: Tell | None = None,
+) -> LedgerReport:
+    """Do the same, with the ledger opened anew for each check and closed between.
+
+    While a ledger is read nobody can write to it: so `sync --follow` gets its turn. Each check sees the
+    ledger as it is then; none compares it with what an earlier one saw.
+    """
+    return _check(open_one, chain, names, shown, tell)
+
+
+def _check(
+    open_one: Callable[[], AbstractContextManager[Ledger]],
+    chain: Chain | None,
+    names: Collection[str],
+    shown: int,
+    tell: Tell | None,
+) -> LedgerReport:
     caip2 = chain.caip2 if chain is not None else None
-    chains = _chains(ledger, caip2)
-    if caip2 is not None and not chains:
-        raise LedgerError(
-            f"the ledger {ledger.path} holds nothing of {caip2}: `silkscreen status` lists its chains"
-        )
+    with open_one() as ledger:
+        if caip2 is not None and not _chains(ledger, caip2):
+            raise LedgerError(
+                f"the ledger {ledger.path} holds nothing of {caip2}: `silkscreen status` lists its chains"
+            )
     results = []
-    with views(ledger):
-        for done, name in enumerate(name for name in CHECKS if name in names):
-            if tell is not None:
-                tell(CHECKS[name], done, len(names))
+    for done, name in enumerate(name for name in CHECKS if name in names):
+        if tell is not None:
+            tell(CHECKS[name], done, len(names))
+        with open_one() as ledger, views(ledger):
             results.append(_run_check(ledger, name, CHECKS[name], caip2, shown))
-        unjudged = tuple(_find_unjudged(ledger, caip2))
     count = "SELECT count(*) FROM transfer JOIN chain USING (chain) WHERE $1 IS NULL OR caip2 = $1"
-    return LedgerReport(
-        checked_at=datetime.now(UTC).replace(tzinfo=None),
-        chains=chains,
-        transfers=int(ledger.connection.execute(count, [caip2]).fetchall()[0][0]),
-        results=tuple(results),
-        unjudged=unjudged,
-    )
+    with open_one() as ledger, views(ledger):
+        return LedgerReport(
+            checked_at=datetime.now(UTC).replace(tzinfo=None),
+            chains=_chains(ledger, caip2),
+            transfers=int(ledger.connection.execute(count, [caip2]).fetchall()[0][0]),
+            results=tuple(results),
+            unjudged=tuple(_find_unjudged(ledger, caip2)),
+        )
 
 
 @contextmanager

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from chains.registry import Chain
     from datasets.check import Finding, LedgerReport
     from datasets.reconcile import Reconciliation
+    from datasets.store import Ledger
 
 ledger = new_group("Check the ledger, compare it with a node, and take imports back.")
 
@@ -64,15 +65,17 @@ def check(  # noqa: PLR0917  (each parameter is an option of the command)
         )
     settings = read_settings(folder, threads=threads)
     from chains.registry import find_chain
-    from datasets.check import check_ledger
+    from datasets.check import check_by_turns
     from datasets.store import open_ledger
 
     found = find_chain(chain) if chain is not None else None
-    with (
-        open_ledger(settings.ledger, threads=settings.threads, wait_seconds=settings.wait_seconds) as opened,
-        show_steps() as tell,
-    ):
-        report = check_ledger(opened, chain=found, shown=shown, tell=tell if sys.stderr.isatty() else None)
+
+    def open_one() -> "Ledger":
+        return open_ledger(settings.ledger, threads=settings.threads, wait_seconds=settings.wait_seconds)
+
+    with show_steps() as tell:
+        watch = tell if sys.stderr.isatty() else None
+        report = check_by_turns(open_one, chain=found, shown=shown, tell=watch)
     compared = None
     if rpc is not None and found is not None:
         options = {"sample": sample, "seed": seed, "unlisted": unlisted}
