@@ -15,7 +15,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -26,10 +26,12 @@ from threading import Lock
 from types import ModuleType, SimpleNamespace
 from typing import Any, TypeVar
 
+import pyarrow as pa
+
 from chains.address import key_form
 from chains.assets import native_asset
 from chains.bitcoin_indexers import BitcoindLink, EsploraLink, Link, Told
-from chains.bitcoin_scripts import script_holder
+from chains.bitcoin_scripts import script_holders
 from chains.errors import InputError, SilkscreenError, WrongChain
 from chains.held import HeldOpen
 from chains.history import Findings, FoundLeg, FoundTransfer, History
@@ -122,9 +124,12 @@ class BitcoinService(HeldOpen):
         # A history that is cut breaks off inside a block: that block counts as not read.
         start = min(transaction.block_height for transaction in told) + 1 if link.cut else first
         found = Findings(assets={self._asset.reference: self._asset})
-        for transaction in told:
-            if start <= transaction.block_height <= final:
-                found.transfers.append(self._transfer(transaction, address))
+        kept = [transaction for transaction in told if start <= transaction.block_height <= final]
+        scripts = {spent.locking_script.hex() for one in kept for spent in one.inputs if not one.coinbase}
+        scripts |= {out.lock_script.hex() for one in kept for out in one.outputs}
+        holders = script_holders(pa.array(sorted(scripts), pa.string()), self.chain).to_pylist()
+        by_script = dict(zip(sorted(scripts), holders, strict=True))
+        found.transfers += [self._transfer(transaction, address, by_script) for transaction in kept]
         return History(
             batch=found.batch(),
             first_height=start,
@@ -173,19 +178,22 @@ class BitcoinService(HeldOpen):
             raise self._link.failure
         return answer
 
-    def _transfer(self, transaction: Any, address: str) -> FoundTransfer:
-        """Return one transaction as a transfer; its hash, sums and the address's part in it are checked."""
+    def _transfer(self, transaction: Any, address: str, holders: Mapping[str, str]) -> FoundTransfer:
+        """Return one transaction as a transfer; its hash, sums and the address's part in it are checked.
+
+        `holders` are the accounts of scripts, by their hexadecimal form.
+        """
         if transaction_hash(transaction) != bytes.fromhex(transaction.txid):
             raise self._link.bad("transaction", f"{transaction.txid} is not the hash of what it holds")
         payees = tuple(
-            FoundLeg(Side.PAYEE, out.output_n, script_holder(out.lock_script, self.chain), out.value)
+            FoundLeg(Side.PAYEE, out.output_n, holders[out.lock_script.hex()], out.value)
             for out in transaction.outputs
         )
         payers = tuple(
             FoundLeg(
                 Side.PAYER,
                 spent.index_n,
-                script_holder(spent.locking_script, self.chain),
+                holders[spent.locking_script.hex()],
                 spent.value,
                 spent.prev_txid,
                 spent.output_n_int,
@@ -195,7 +203,8 @@ class BitcoinService(HeldOpen):
         )
         if payers and sum(leg.amount for leg in payers) < sum(leg.amount for leg in payees):
             raise self._link.bad("transaction", f"{transaction.txid} pays more than it spends")
-        if all(key_form(leg.account) != key_form(address) for leg in (*payers, *payees)):
+        accounts = {leg.account for leg in (*payers, *payees)}
+        if address not in accounts and key_form(address) not in map(key_form, accounts):
             raise self._link.bad("transaction", f"{transaction.txid} does not touch the address asked for")
         return FoundTransfer(
             height=transaction.block_height,
