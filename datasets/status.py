@@ -115,13 +115,15 @@ class LedgerStatus:
     set_aside: tuple[SetAside, ...]  # the first of them in each file
     labels: tuple[LabelStatus, ...]  # by source and category
     label_rejections: Mapping[str, int]  # entries of label files set aside, by reason
-    prices: int  # asset-days with a price
+    prices: int  # days of assets, and of currencies on every chain, with a price
 
 
 def ledger_status(ledger: Ledger) -> LedgerStatus:
     """Count what the ledger holds; reads every transfer once."""
     version = _rows(ledger, "SELECT max(version) AS version FROM schema_version")[0]["version"]
-    prices = _rows(ledger, "SELECT count(*) AS prices FROM price")[0]["prices"]
+    prices = _rows(
+        ledger, "SELECT (SELECT count(*) FROM price) + (SELECT count(*) FROM rate) AS prices"
+    )[0]["prices"]
     return LedgerStatus(
         counted_at=datetime.now(UTC).replace(tzinfo=None),
         schema_version=version,

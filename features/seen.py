@@ -36,6 +36,7 @@ def see(ledger: Path, as_of: datetime, *, threads: int | None = None) -> duckdb.
         if threads is not None:
             connection.execute(f"SET threads = {int(threads)}")
         _attach(connection, ledger)
+        connection.execute(_step("0_worth"))
         connection.execute(_step("1_counted"), {"as_of": as_of})
         connection.execute(_step("2_spend"))
         connection.execute(_step("3_unsolicited"))

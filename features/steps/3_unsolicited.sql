@@ -26,9 +26,10 @@ CREATE TABLE dust_transfer AS
 WITH move AS (
     SELECT t.transfer, p.address AS payer, r.address AS payee,
         CASE
-            WHEN a.usd_pegged OR price.usd_micro IS NOT NULL
-                THEN CAST(r.amount AS DOUBLE) * CASE WHEN a.usd_pegged THEN 1000000 ELSE price.usd_micro END
-                    <= 10000 * power(CAST(10 AS DOUBLE), a.decimals)
+            WHEN w.day IS NOT NULL
+                THEN CAST(r.amount AS DOUBLE) * w.usd_micro <= 10000 * power(CAST(10 AS DOUBLE), a.decimals) * w.units
+            WHEN a.usd_pegged
+                THEN CAST(r.amount AS DOUBLE) * 1000000 <= 10000 * power(CAST(10 AS DOUBLE), a.decimals)
             ELSE CAST(r.amount AS DOUBLE) * 1000000 <= power(CAST(10 AS DOUBLE), a.decimals)
         END AS small
     FROM counted AS t
@@ -36,8 +37,7 @@ WITH move AS (
     JOIN ledger.asset AS a ON a.asset = t.asset
     JOIN ledger.leg AS p ON p.transfer = t.transfer AND p.side = 'payer' AND p.amount > 0
     JOIN ledger.leg AS r ON r.transfer = t.transfer AND r.side = 'payee' AND r.amount > 0
-    LEFT JOIN ledger.price AS price
-        ON price.chain = a.chain AND price.reference = a.reference AND price.day = CAST(t.time AS DATE)
+    LEFT JOIN worth AS w ON w.asset = t.asset AND w.day = CAST(t.time AS DATE)
     WHERE t.kind IN ('native', 'internal', 'token') AND p.address <> r.address
 ),
 dealing AS (

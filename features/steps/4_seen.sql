@@ -24,7 +24,8 @@ FROM placed AS p JOIN ledger.leg AS l ON l.transfer = p.transfer
 WHERE p.kind = 'fee' AND l.amount > 0;
 
 -- The legs with their value on the day. An unknown price is NULL, never zero.
--- 38 digits times a price can leave the integers' range: such a value is unknown too.
+-- 38 digits times a price can leave the integers' range. Then whole units are multiplied, and what is too large
+-- even so is unknown.
 -- Amounts are read as at most 10^31, beyond any supply of a listed asset, so that no sum can overflow.
 -- `spent_seq` and `spent_index` name the output that a payer leg spends; `spent_seq` is 0 where that output
 -- was not seen (or a forged file spends it before it exists), and NULL where balances are kept by address.
@@ -43,22 +44,24 @@ priced AS (
     SELECT
         t.seq, l.side, l.index, l.address,
         least(l.amount, CAST(10000000000000000000000000000000 AS HUGEINT)) AS amount,
-        CAST(CASE WHEN a.usd_pegged THEN 1000000 ELSE p.usd_micro END AS HUGEINT) AS usd_micro,
+        CASE WHEN w.day IS NOT NULL THEN w.usd_micro WHEN a.usd_pegged THEN 1000000 END AS usd_micro,
+        CASE WHEN w.day IS NOT NULL THEN w.units ELSE 1 END AS units,
         CAST(power(CAST(10 AS DOUBLE), a.decimals) AS HUGEINT) AS unit,
         l.spent_hash IS NOT NULL AS spends
     FROM seen_transfer AS t
     JOIN ledger.leg AS l ON l.transfer = t.transfer
     JOIN ledger.asset AS a ON a.asset = t.asset
-    LEFT JOIN ledger.price AS p
-        ON p.chain = a.chain AND p.reference = a.reference AND p.day = CAST(t.time AS DATE)
+    LEFT JOIN worth AS w ON w.asset = t.asset AND w.day = CAST(t.time AS DATE)
     ANTI JOIN dust_output AS d ON d.transfer = t.transfer AND d.index = l.index AND l.side = 'payee'
     WHERE l.amount > 0
 )
 SELECT
     priced.seq, side, priced.index, address, amount,
     CASE
-        WHEN usd_micro > 0 AND amount > 100000000000000000000000000000000000000 // usd_micro THEN NULL
-        ELSE try_cast(amount * usd_micro // unit AS BIGINT)
+        WHEN amount <= 100000000000000000000000000000000000000 // usd_micro
+            THEN try_cast(amount * usd_micro // unit // units AS BIGINT)
+        WHEN amount // unit <= 100000000000000000000000000000000000000 // usd_micro
+            THEN try_cast((amount // unit) * usd_micro // units AS BIGINT)
     END AS usd,
     CASE WHEN spends THEN coalesce(origin.spent_seq, 0) END AS spent_seq,
     CASE WHEN spends THEN origin.spent_index END AS spent_index
@@ -71,3 +74,4 @@ DROP TABLE counted;
 DROP TABLE placed;
 DROP TABLE dust_transfer;
 DROP TABLE dust_output;
+DROP TABLE worth;
