@@ -7,6 +7,8 @@ byte for byte, that of a control which was synced in one go without faults. Long
 
 import os
 import random
+import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import datasets.sync
+from chains.errors import LedgerError
 from chains.nodes import BlockSource
 from tests.nodes import ledgers
 from tests.nodes.ledgers import Portions, start_sync
@@ -129,7 +132,7 @@ def test_many_killed_syncs_end_in_the_same_ledger(world: World, tmp_path: Path) 
 
 
 def follow_reorgs(world: World, folder: Path, reorgs: int, *, faults: Faults) -> dict[str, int]:
-    """Reorganise at random, half of the time while it is read, and compare with a control each time."""
+    """Reorganise at random, two times of three while it is read, and compare with a control each time."""
     pick = random.Random(SEED)  # noqa: S311
     counts = {"reorgs": 0, "deepest": 0, "while reading": 0, "transfers": 0}
     target = world.prepare(folder / "ledger")
@@ -139,10 +142,11 @@ def follow_reorgs(world: World, folder: Path, reorgs: int, *, faults: Faults) ->
         world.open(proxy.url) as through,
     ):
         catch_up(world, through, target, pick)
-        for _ in range(reorgs):
-            if pick.random() < 0.5:
+        for number in range(reorgs):
+            if number % 3 < 2:
                 world.mine(pick.randint(1, 3))
-                reorg_while_reading(world, proxy, pick, counts)
+                at = 1 + (number - number // 3) % 6
+                reorg_while_reading(world, proxy, pick, counts, at=proxy.requests + at)
             else:
                 counts["deepest"] = max(counts["deepest"], world.reorg(pick))
                 counts["reorgs"] += 1
@@ -154,9 +158,10 @@ def follow_reorgs(world: World, folder: Path, reorgs: int, *, faults: Faults) ->
     return counts
 
 
-def reorg_while_reading(world: World, proxy: Proxy, pick: random.Random, counts: dict[str, int]) -> None:
-    """Reorganise right before one of the next requests of the reader."""
-    at = proxy.requests + pick.randint(1, 6)
+def reorg_while_reading(
+    world: World, proxy: Proxy, pick: random.Random, counts: dict[str, int], *, at: int
+) -> None:
+    """Reorganise right before the reader's request number `at`."""
 
     def before(number: int, methods: list[str]) -> None:
         if 0 < number < at:
@@ -170,8 +175,8 @@ def reorg_while_reading(world: World, proxy: Proxy, pick: random.Random, counts:
 
 
 def test_reorganisations_end_in_the_same_ledger(world: World, tmp_path: Path) -> None:
-    counts = follow_reorgs(world, tmp_path, 4, faults=replace(ROUGH, delay=0.0))
-    assert counts["reorgs"] == 4
+    counts = follow_reorgs(world, tmp_path, 6, faults=replace(ROUGH, delay=0.0))
+    assert counts["reorgs"] == 6
 
 
 @pytest.mark.slow
@@ -196,3 +201,74 @@ def test_a_node_that_lags_behind_the_ledger_takes_nothing_away(world: World, tmp
         world.mine(2)
         assert ledgers.sync_here(source, target).blocks == 2
         check_against_control(world, source, target, tmp_path / "control")
+
+
+# Following a chain that never stands still
+
+
+def follow_and_kill(world: World, folder: Path, kills: int) -> dict[str, int]:
+    """Follow a chain that grows and is reorganised all the while, killing the follower now and then."""
+    pick = random.Random(SEED)  # noqa: S311
+    counts = {"killed": 0, "changes": 0}
+    target = world.prepare(folder / "ledger")
+    words = (*world.words, "--from", "0", "--follow", "--poll", "0.1")
+    with run_proxy(world.url, ROUGH, seed=SEED) as proxy, world.open() as direct:
+        while True:
+            last = counts["killed"] == kills
+            process = start_sync(world.chain, proxy.url, target, *words, portions=Portions())
+            try:
+                for _ in range(pick.randint(2, 5)):
+                    await_requests(process, proxy, pick.randint(5, 40))
+                    change(world, pick)
+                    counts["changes"] += 1
+                if last:
+                    ledgers.command("status", "--json", folder=target)  # others get their turn
+                    world.mine(max(1, max(world.heights) - world.node.height))
+                    await_tip(process, world, target)
+                    process.send_signal(signal.SIGINT)
+                    assert process.wait(60) == 0, (target / "sync.log").read_text()
+                    break
+                assert process.poll() is None, (target / "sync.log").read_text()
+            finally:
+                process.kill()
+                process.wait()
+            counts["killed"] += 1
+        assert "stopped" in (target / "sync.log").read_text()
+        ledgers.sync_here(direct, target)
+        check_against_control(world, direct, target, folder / "control")
+        check_invariants(target)
+    return counts
+
+
+def change(world: World, pick: random.Random) -> None:
+    """Let the chain grow, or reorganise it."""
+    if pick.random() < 0.6:
+        world.mine(pick.randint(1, 3))
+    else:
+        world.reorg(pick)
+
+
+def await_requests(process: "subprocess.Popen[bytes]", proxy: Proxy, count: int) -> None:
+    """Wait until the follower has asked so many more times."""
+    stop_at = proxy.requests + count
+    while process.poll() is None and proxy.requests < stop_at:
+        time.sleep(0.002)
+
+
+def await_tip(process: "subprocess.Popen[bytes]", world: World, folder: Path) -> None:
+    """Wait until the follower has the node's newest block in the ledger."""
+    tip = world.tip()
+    while process.poll() is None:
+        try:
+            if ledgers.last_hash(folder) == tip:
+                return
+        except LedgerError:
+            pass
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_a_killed_follower_of_a_changing_chain_ends_in_the_same_ledger(world: World, tmp_path: Path) -> None:
+    counts = follow_and_kill(world, tmp_path, kills=8)
+    assert counts["killed"] == 8
+    assert counts["changes"] > 16
