@@ -175,8 +175,8 @@ def reorg_while_reading(
 
 
 def test_reorganisations_end_in_the_same_ledger(world: World, tmp_path: Path) -> None:
-    counts = follow_reorgs(world, tmp_path, 6, faults=replace(ROUGH, delay=0.0))
-    assert counts["reorgs"] == 6
+    counts = follow_reorgs(world, tmp_path, 5, faults=replace(ROUGH, delay=0.0))
+    assert counts["reorgs"] == 5
 
 
 @pytest.mark.slow

@@ -52,14 +52,19 @@ def sat(value: Decimal) -> int:
     return int(value * 10**8)
 
 
-def blocks_of(node: RegtestNode, verbosity: int) -> Iterator[Any]:
-    for height in range(node.height + 1):
-        yield call(node, "getblock", call(node, "getblockhash", height), verbosity)
+@pytest.fixture(scope="module")
+def blocks(node: RegtestNode) -> list[Any]:
+    """Every block of the branch, with prevouts."""
+    return [
+        call(node, "getblock", call(node, "getblockhash", height), 3) for height in range(node.height + 1)
+    ]
 
 
-def test_the_answers_agree_with_the_raw_blocks_and_with_each_other(node: RegtestNode) -> None:
+def test_the_answers_agree_with_the_raw_blocks_and_with_each_other(
+    node: RegtestNode, blocks: list[Any]
+) -> None:
     parent = None
-    for height, block in enumerate(blocks_of(node, 3)):
+    for height, block in enumerate(blocks):
         raw = bytes.fromhex(call(node, "getblock", block["hash"], 0))
         assert hash256(raw[:80])[::-1].hex() == block["hash"]
         assert block["height"] == height
@@ -79,10 +84,10 @@ def test_the_answers_agree_with_the_raw_blocks_and_with_each_other(node: Regtest
         parent = block["hash"]
 
 
-def test_each_prevout_is_the_output_that_it_names_and_fees_are_what_is_left(node: RegtestNode) -> None:
+def test_each_prevout_is_the_output_that_it_names_and_fees_are_what_is_left(blocks: list[Any]) -> None:
     made: dict[tuple[str, int], Any] = {}
     fees_in_all = 0
-    for block in blocks_of(node, 3):
+    for block in blocks:
         fees = 0
         for place, tx in enumerate(block["tx"]):
             entering = 0
@@ -114,9 +119,9 @@ def test_each_prevout_is_the_output_that_it_names_and_fees_are_what_is_left(node
     assert fees_in_all > 0
 
 
-def test_the_set_of_unspent_outputs_is_what_the_blocks_leave(node: RegtestNode) -> None:
+def test_the_set_of_unspent_outputs_is_what_the_blocks_leave(node: RegtestNode, blocks: list[Any]) -> None:
     left: dict[str, int] = {}
-    for block in blocks_of(node, 3):
+    for block in blocks:
         for place, tx in enumerate(block["tx"]):
             for inp in tx["vin"] if place else []:
                 prevout = inp["prevout"]
@@ -132,9 +137,9 @@ def test_the_set_of_unspent_outputs_is_what_the_blocks_leave(node: RegtestNode) 
     assert sat(info["total_amount"]) + sat(info["total_unspendable_amount"]) == sum(known.values())
 
 
-def test_the_history_has_every_kind_of_script_spent_and_unspent(node: RegtestNode) -> None:
+def test_the_history_has_every_kind_of_script_spent_and_unspent(node: RegtestNode, blocks: list[Any]) -> None:
     made, spent = set(), set()
-    for block in blocks_of(node, 3):
+    for block in blocks:
         for tx in block["tx"]:
             made |= {out["scriptPubKey"]["type"] for out in tx["vout"]}
             spent |= {inp["prevout"]["scriptPubKey"]["type"] for inp in tx["vin"] if "prevout" in inp}
@@ -147,10 +152,10 @@ def test_the_history_has_every_kind_of_script_spent_and_unspent(node: RegtestNod
     assert {f"spend-{kind}" for kind in KINDS} <= set(node.history.txids)
 
 
-def test_addresses_are_those_of_core(node: RegtestNode) -> None:
+def test_addresses_are_those_of_core(blocks: list[Any]) -> None:
     """The address of P2A on regtest is written in Core's own tests; the others decode to their script."""
     shown = {}
-    for block in blocks_of(node, 2):
+    for block in blocks:
         for tx in block["tx"]:
             for out in tx["vout"]:
                 shown[out["scriptPubKey"]["hex"]] = out["scriptPubKey"]
