@@ -57,8 +57,9 @@ def files_of(draw: st.DrawFn, chain: RandomChain, *, loose: bool | None = None) 
     # A file holds whole transactions: that is how they are exported.
     places = sorted({(height, moved.position) for height, _, moved in chain.rows()})
     made = []
-    for number in range(draw(st.integers(1, 3))):
-        kept = set(draw(st.lists(st.sampled_from(places), min_size=1, max_size=len(places), unique=True)))
+    for number in range(draw(st.integers(2, 3))):
+        lost = draw(st.lists(st.sampled_from(places), max_size=max(1, len(places) // 2), unique=True))
+        kept = set(places) - set(lost)
         rows = [row for row in chain.rows() if (row[0], row[2].position) in kept]
         made.append(File(f"file {number}", rows, draw(st.booleans()) if loose is None else loose))
     return made
