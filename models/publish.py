@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from chains.address import key_form
+from chains.address import find_chain, key_form
 from chains.errors import SnapshotError
 from datasets.snapshot import (
     CURRENT,
@@ -398,8 +398,14 @@ def _starts(owner: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]).astype(np.int64)
 
 
+_BITCOIN = find_chain("bitcoin").caip2 + ":"
+
+
 def _form(account: str) -> str:
-    return key_form(account.split(":", 2)[2])
+    """Return the key form of an account's address; Bitcoin's own canonical addresses are it already."""
+    return (
+        account.removeprefix(_BITCOIN) if account.startswith(_BITCOIN) else key_form(account.split(":", 2)[2])
+    )
 
 
 def _iso(time: datetime) -> str:

@@ -12,7 +12,7 @@ import pytest
 from chains.address import key_form
 from chains.errors import SnapshotDamaged, SnapshotMissing
 from datasets.snapshot import Snapshot, current_snapshot, open_snapshot
-from models.publish import publish
+from models.publish import _form, publish
 from tests.features.ledgers import BANK, BITCOIN, Spend, coin, import_claims, import_payments, import_spends
 
 AS_OF = datetime.fromisoformat("2023-07-01T00:00:00")
@@ -195,3 +195,18 @@ def test_a_killed_publication_leaves_the_one_in_use(folder: Path) -> None:
     other = publish(folder / "ledger.duckdb", folder, as_of=AS_OF, code_version="2")
     assert current_snapshot(folder).id == other.name != kept
     assert not list((folder / "snapshots").glob(".*"))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa",
+        "3J98t1WpEZ73CNmQviecrnyiWrnqRhWNLy",
+        "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4",
+        "bc1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqkedrcr",
+        "bc1pfeessrawgf",
+        "script-0123456789012345678901234567890123456789",
+    ],
+)
+def test_bitcoins_own_addresses_are_their_key_form(address: str) -> None:
+    assert _form(f"{BITCOIN}:{address}") == key_form(address) == address
