@@ -67,8 +67,9 @@ def import_prices(ledger: Ledger, path: Path) -> PriceImport:
         if reference == "iso4217:USD" and price != (1_000_000, 1):
             why = f"line {line}: a US dollar is worth one US dollar"
             raise ColumnError(path, column="usd", why=why)
+        caip2 = None if chain is None else chain.caip2
         for day in _read_days(path, line, row):
-            if prices.setdefault((chain and chain.caip2, reference, day), price) != price:
+            if prices.setdefault((caip2, reference, day), price) != price:
                 raise FileError(
                     path, why=f"line {line} gives another price for an asset and day of an earlier line"
                 )

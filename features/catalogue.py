@@ -173,9 +173,9 @@ transfers whose value is known. Amounts above 10^31 raw units count as 10^31.
 
 Some transfers stay in the ledger and count for nobody, because strangers can write them into any history:
 amounts of 0, tokens that nobody listed, outputs of at most 1,000 satoshi that nobody spent, and cents from
-payers with whom an address has no other dealing (`docs/decisions/0009-what-is-unsolicited.md`). A fee leaves its
-payer's balance and is no payment (`docs/decisions/0012-fees-are-no-payments.md`). An address with nothing else
-has no row.
+payers with whom an address has no other dealing (`docs/decisions/0009-what-is-unsolicited.md`). A fee leaves
+its payer's balance and is no payment (`docs/decisions/0012-fees-are-no-payments.md`). An address with nothing
+else has no row.
 
 Each group but exposure is a file under `features/sql` that can be pasted into DuckDB.
 

@@ -226,12 +226,12 @@ def list_labels(
 
 def import_price_files(
     files: Annotated[
-        list[Path], typer.Argument(help="CSV files with the columns asset, day, usd.", metavar="FILE...")
+        list[Path], typer.Argument(help="CSV files with the columns asset, day, usd (or per_usd), until.", metavar="FILE...")
     ],
     folder: Dir = None,
     as_json: Json = False,
 ) -> None:
-    """Read daily prices into the ledger.
+    """Read daily prices and exchange rates into the ledger.
 
     Each file is read whole or not at all.
     """
