@@ -235,7 +235,7 @@ def test_an_indexer_that_is_down_is_named(node: RegtestNode, tmp_path: Path) -> 
     assert not (tmp_path / "ledger.duckdb").exists()
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_it_ends_cleanly_between_addresses(
     how: signal.Signals, node: RegtestNode, indexer: Esplora, tmp_path: Path
 ) -> None:

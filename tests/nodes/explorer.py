@@ -39,6 +39,7 @@ class Explorer:
     asked: list[dict[str, str]] = field(default_factory=list)
     alter: Callable[[Mapping[str, str], Any], Any] = lambda _, answer: answer
     lists: dict[str, list[Row]] = field(default_factory=dict)
+    views: dict[tuple[str, str], str] = field(default_factory=dict)  # what contracts say of themselves
 
     def answer(self, query: Mapping[str, str]) -> Any:
         """Return the answer to a query."""
@@ -141,11 +142,13 @@ class Explorer:
         return row | {"value": str(int(data, 16))} if len(data) == 66 else None
 
     def _view(self, contract: str, data: str) -> str:
-        try:
-            answer = self.node.call("eth_call", {"to": contract, "data": data}, "latest")
-        except NodeCallError:
-            return ""
-        return str(answer) if answer != "0x" else ""
+        if (contract, data) not in self.views:
+            try:
+                answer = self.node.call("eth_call", {"to": contract, "data": data}, "latest")
+            except NodeCallError:
+                answer = "0x"
+            self.views[contract, data] = str(answer) if answer != "0x" else ""
+        return self.views[contract, data]
 
     def _text(self, contract: str, data: str) -> str:
         raw = bytes.fromhex(self._view(contract, data)[2:])
