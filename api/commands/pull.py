@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.commands.common import Dir, Json, clean, code_version, read_settings, say, say_json, show_steps
-from api.commands.sync import _stopped_by_term, known_profiles, read_profiles
+from api.commands.sync import stopped_by_term, known_profiles, read_profiles
 from chains.errors import AddressError, InputError
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def pull_histories(  # noqa: PLR0917  (each parameter is an option of the comman
     )
     try:
         with (
-            _stopped_by_term(),
+            stopped_by_term(),
             open_source(
                 found,
                 api=api,

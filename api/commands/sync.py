@@ -99,7 +99,7 @@ def sync_blocks(  # noqa: PLR0917  (each parameter is an option of the command)
     limits = RpcLimits(requests_per_second=rate)
     try:
         with (
-            _stopped_by_term(),
+            stopped_by_term(),
             open_node(
                 found,
                 rpc,
@@ -252,7 +252,7 @@ def _say_result(name: str, result: "SyncResult") -> None:
 
 
 @contextmanager
-def _stopped_by_term() -> Iterator[None]:
+def stopped_by_term() -> Iterator[None]:
     """Let SIGTERM, as a service manager sends it, end the work as Ctrl-C does."""
 
     def stop(_number: int, _frame: object) -> None:
