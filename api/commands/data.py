@@ -226,7 +226,10 @@ def list_labels(
 
 def import_price_files(
     files: Annotated[
-        list[Path], typer.Argument(help="CSV files with the columns asset, day, usd (or per_usd), until.", metavar="FILE...")
+        list[Path],
+        typer.Argument(
+            help="CSV files with the columns asset, day, usd (or per_usd), until.", metavar="FILE..."
+        ),
     ],
     folder: Dir = None,
     as_json: Json = False,

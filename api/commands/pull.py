@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.commands.common import Dir, Json, clean, code_version, read_settings, say, say_json, show_steps
-from api.commands.sync import stopped_by_term, known_profiles, read_profiles
+from api.commands.sync import known_profiles, read_profiles, stopped_by_term
 from chains.errors import AddressError, InputError
 
 if TYPE_CHECKING:
