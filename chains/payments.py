@@ -177,7 +177,9 @@ class _PaymentReader:
         return Kind.TOKEN.value if token else Kind.NATIVE.value
 
     def _column(self, rows: pa.RecordBatch, field: str) -> pa.Array:
-        return rows.column(self.mapping.column(field))
+        column = rows.column(self.mapping.column(field))
+        binary = pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)
+        return _decoded(column) if binary else column
 
     def _texts(self, rows: pa.RecordBatch, field: str) -> list[str | None]:
         """The texts of a field that may be a column, one value for all, or nothing."""
@@ -275,6 +277,21 @@ class _PaymentReader:
             if text is not None and len(text) > _MAX_REFERENCE:
                 rejected.add(i, "bad_reference", f"a reference of {len(text)} characters is too long")
         return pa.array(hashes, pa.binary())
+
+
+def _decoded(column: pa.Array) -> pa.Array:
+    """Text that a writer stored as plain bytes; null where it is not UTF-8."""
+    try:
+        return column.cast(pa.string())
+    except pa.ArrowInvalid:
+        return pa.array([_decode(value) for value in column.to_pylist()], pa.string())
+
+
+def _decode(value: bytes | None) -> str | None:
+    try:
+        return value.decode() if value is not None else None
+    except UnicodeDecodeError:
+        return None
 
 
 def _address_fault(text: str | None, chain: Chain, field: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from chains.errors import FileError
@@ -124,8 +125,6 @@ def test_a_number_that_fits_nothing_costs_its_row_alone(layout: str, name: str, 
 
 
 def test_unsigned_columns_are_read_as_far_as_they_fit(tmp_path: Path) -> None:
-    import pyarrow as pa
-
     sample = samples("bitcoin-etl")[0]
     rows = sample.rows.to_pylist()
     rows[2]["block_timestamp"] = 2**64 - 1
