@@ -10,7 +10,7 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -174,9 +174,35 @@ def reorg_while_reading(
     proxy.before = before
 
 
+def test_a_reorganisation_right_before_each_request_of_a_sync(world: World, tmp_path: Path) -> None:
+    """Between the head, the hash where node and ledger meet, the hashes of blocks and the blocks."""
+    pick = random.Random(SEED)  # noqa: S311
+    target = world.prepare(tmp_path / "ledger")
+    happened: list[int] = []
+    with run_proxy(world.url) as proxy, world.open() as direct, world.open(proxy.url) as through:
+        ledgers.sync_here(through, target)
+        for at in range(1, 7):
+            world.mine(2)
+            proxy.before = reorg_before(world, proxy.requests + at, happened)
+            catch_up(world, through, target, pick)
+            check_against_control(world, direct, target, tmp_path / "control")
+    assert len(happened) >= 5
+
+
+def reorg_before(world: World, at: int, happened: list[int]) -> Callable[[int, list[str]], None]:
+    """Return what reorganises the chain 5 deep right before request number `at`."""
+
+    def before(number: int, methods: list[str]) -> None:
+        if number == at:
+            happened.append(number)
+            world.node.reorg(5)
+
+    return before
+
+
 def test_reorganisations_end_in_the_same_ledger(world: World, tmp_path: Path) -> None:
-    counts = follow_reorgs(world, tmp_path, 5, faults=replace(ROUGH, delay=0.0))
-    assert counts["reorgs"] == 5
+    counts = follow_reorgs(world, tmp_path, 2, faults=replace(ROUGH, delay=0.0))
+    assert counts["reorgs"] == 2
 
 
 @pytest.mark.slow
