@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -167,61 +168,31 @@ def _register_rows(connection: duckdb.DuckDBPyConnection, row_of_node: NDArray[n
 def _write_addresses(build: Build, work: Path) -> None:
     """Write the addresses with what the ledger holds of each, their two indexes, and entities' members."""
     connection, frame = build.connection, build.frame
+    connection.execute(files("models").joinpath("address_totals.sql").read_text(encoding="utf-8"))
     table = connection.sql(
         """
-        WITH per_asset AS (
-            SELECT f.address, f.asset,
-                min(f.time) AS first_seen, max(f.time) AS last_seen, count(DISTINCT f.seq) AS moves,
-                count(*) FILTER (WHERE f.direction = 'in') AS transfers_in,
-                count(*) FILTER (WHERE f.direction = 'out') AS transfers_out,
-                coalesce(sum(f.amount) FILTER (WHERE f.direction = 'in'), 0) AS received,
-                coalesce(sum(f.amount) FILTER (WHERE f.direction = 'out'), 0) AS sent,
-                count(f.usd) = count(*) AS priced,
-                coalesce(sum(f.usd) FILTER (WHERE f.direction = 'in'), 0) AS received_usd,
-                coalesce(sum(f.usd) FILTER (WHERE f.direction = 'out'), 0) AS sent_usd
-            FROM address_flow AS f GROUP BY f.address, f.asset
-        ),
-        per_address AS (
-            SELECT p.address, min(first_seen) AS first_seen, max(last_seen) AS last_seen,
-                CAST(sum(transfers_in) AS BIGINT) AS transfers_in,
-                CAST(sum(transfers_out) AS BIGINT) AS transfers_out,
-                arg_min(n.number, (-moves, n.number)) AS asset,
-                arg_min(received, (-moves, n.number)) AS received,
-                arg_min(sent, (-moves, n.number)) AS sent,
-                CASE WHEN bool_and(priced) THEN try_cast(sum(received_usd) AS BIGINT) END AS received_usd,
-                CASE WHEN bool_and(priced) THEN try_cast(sum(sent_usd) AS BIGINT) END AS sent_usd,
-                CAST(count(*) AS INTEGER) AS assets
-            FROM per_asset AS p JOIN asset_number AS n ON n.asset = p.asset GROUP BY p.address
-        ),
-        known AS (
-            SELECT entity, count(DISTINCT other) AS counterparties
-            FROM (SELECT payer AS entity, payee AS other FROM edge UNION ALL SELECT payee, payer FROM edge)
-            GROUP BY entity
-        ),
-        seen_height AS (
-            SELECT l.address, max(t.height) AS height
-            FROM seen_leg AS l JOIN seen_transfer AS t ON t.seq = l.seq GROUP BY l.address
-        )
-        SELECT r.row, r.entity_row AS entity, s.labelled,
+        SELECT r.entity_row AS entity, s.labelled,
             p.first_seen, p.last_seen, p.transfers_in, p.transfers_out, p.asset,
             CAST(p.received AS DECIMAL(38, 0)) AS received, CAST(p.sent AS DECIMAL(38, 0)) AS sent,
-            p.received_usd, p.sent_usd, p.assets, coalesce(known.counterparties, 0) AS counterparties,
-            seen_height.height,
+            p.received_usd, p.sent_usd, p.assets, coalesce(e.counterparties, 0) AS counterparties,
+            h.height,
             CASE WHEN p.sent > 0 THEN least(1.0, CAST(p.received AS DOUBLE) / CAST(p.sent AS DOUBLE)) END
                 AS history_share
         FROM address_row AS r
         JOIN seed AS s ON s.address = r.address
-        JOIN per_address AS p ON p.address = r.address
-        JOIN seen_height ON seen_height.address = r.address
-        LEFT JOIN known ON known.entity = r.entity
+        JOIN address_total AS p ON p.address = r.address
+        JOIN address_height AS h ON h.address = r.address
+        LEFT JOIN entity_total AS e ON e.entity = r.entity
         ORDER BY r.row
         """
     ).to_arrow_table()
+    for left in ("address_total", "entity_total", "address_height"):
+        connection.execute(f"DROP TABLE {left}")
     forms = [_form(account) for account in frame.accounts]
-    table = table.drop_columns(["row"])
     table = table.add_column(0, "account", pa.array(frame.accounts, pa.string()))
     table = table.add_column(1, "form", pa.array(forms, pa.string()))
     _write_arrow(work / "addresses.arrow", table)
+    del table
     _write_index(work, "address_index", list(frame.accounts))
     _write_index(work, "form_index", forms)
     order = np.argsort(frame.entities, kind="stable")
