@@ -5,7 +5,6 @@ transactions in blocks are told. Sources: the Esplora HTTP API; the RPC document
 getaddressinfo, listtransactions and getrawtransaction.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
+from chains.deep_json import decode_exact
 from chains.errors import BadAnswer, NodeError, RpcError
 from chains.rest import RestClient, brief
 from chains.rpc import RpcClient, RpcLimits
@@ -361,4 +361,4 @@ class BitcoindLink(Link):
 
 def _decode_exactly(data: bytes) -> Any:
     """JSON with amounts as decimals: a double does not hold every number of satoshi."""
-    return json.loads(data, parse_float=Decimal)
+    return decode_exact(data, parse_float=Decimal)

@@ -32,6 +32,16 @@ def decode_json(data: bytes) -> Any:
     return decode_deep(data.decode())
 
 
+def decode_exact(data: bytes | str, **hooks: Any) -> Any:
+    """Decode JSON through Python's own decoder, whose hooks keep numbers exact; raises ValueError.
+
+    What is nested over 1,024 deep is refused first: how deep Python's decoder may go is one limit for the
+    whole process, and some libraries raise it beyond what the stack holds.
+    """
+    orjson.loads(data)
+    return json.loads(data, **hooks)
+
+
 def decode_deep(text: str) -> Any:
     """Decode JSON without recursion; of a name that stands twice in an object the last counts.
 

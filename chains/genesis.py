@@ -3,7 +3,6 @@
 Source: the genesis block's format of go-ethereum (`alloc`, `timestamp`, `config.chainId`).
 """
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow as pa
 
 from chains.amounts import MAX_DIGITS
 from chains.assets import evm_coin
+from chains.deep_json import decode_exact
 from chains.errors import AddressError, FileError
 from chains.evm_values import Integers
 from chains.forms import canonical_address
@@ -60,7 +60,7 @@ def _load(path: Path) -> dict[str, Any]:
         return found
 
     try:
-        content = json.loads(path.read_bytes(), object_pairs_hook=once)
+        content = decode_exact(path.read_bytes(), object_pairs_hook=once)
     except PermissionError as error:
         raise FileError(path, why="may not be read by this user") from error
     except (OSError, ValueError, RecursionError) as error:

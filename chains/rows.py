@@ -5,7 +5,6 @@ cannot be read raises `FileError`, with the place where the file broke off where
 """
 
 import gzip
-import json
 import re
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.json as pa_json
 import pyarrow.parquet as pa_parquet
 
+from chains.deep_json import decode_exact
 from chains.errors import ColumnError, FileError
 
 _BLOCK_BYTES = 8 << 20
@@ -78,7 +78,7 @@ def read_rows(
     kind = file_format(path)
     with _reading(path):
         if kind == "parquet":
-            with pa_parquet.ParquetFile(path) as file:
+            with pa_parquet.ParquetFile(path, pre_buffer=False) as file:
                 wanted = _parquet_leaves(file, columns)
                 yield from _rechunk(
                     _whole(file.iter_batches(batch_size=rows_per_batch, columns=wanted)), rows_per_batch
@@ -165,7 +165,7 @@ def _first_line_schema(path: Path) -> pa.Schema:
     opener = gzip.open if path.name.lower().endswith(".gz") else open
     with opener(path, "rb") as stream:
         line = stream.readline(_BLOCK_BYTES)
-    row = json.loads(line)
+    row = decode_exact(line)
     if not isinstance(row, dict):
         raise FileError(path, why="is not JSON lines: each line must be one object")
     return pa.Table.from_pylist([row]).schema

@@ -1,13 +1,13 @@
 """Withdrawals of stakers in files of blocks (EIP-4895): lists of records, or text of such lists."""
 
 import ast
-import json
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from chains.amounts import raw_units
+from chains.deep_json import decode_exact
 from chains.errors import AddressError
 from chains.evm_rows import EvmFile
 from chains.forms import canonical_address
@@ -56,7 +56,7 @@ def _records(value: Any) -> list[Any] | None:
         if len(value) > _LONGEST_TEXT:
             return None
         try:
-            value = json.loads(value)
+            value = decode_exact(value)
         except ValueError:
             try:
                 value = ast.literal_eval(value)

@@ -1,6 +1,7 @@
 """JSON that is nested deep: the same as the ordinary decoder gives, and errors instead of crashes."""
 
 import json
+import sys
 from typing import Any
 
 import orjson
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chains.deep_json import MAX_DEPTH, decode_deep, decode_json
+from chains.deep_json import MAX_DEPTH, decode_deep, decode_exact, decode_json
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -58,3 +59,14 @@ def test_a_tree_of_calls_is_read_to_its_end() -> None:
 def test_what_is_too_deep_or_broken_raises_a_value_error(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         decode_json(data)
+
+
+def test_exact_numbers_do_not_cost_the_process_its_stack() -> None:
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(100_000)  # as importing web3 does
+    try:
+        with pytest.raises(ValueError, match=r"depth|recursion|nested"):
+            decode_exact(b"[" * 100_000)
+    finally:
+        sys.setrecursionlimit(before)
+    assert decode_exact(b'{"value": 0.1}', parse_float=str) == {"value": "0.1"}
