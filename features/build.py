@@ -16,13 +16,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from chains.address import Account, find_chain
+from chains.errors import LedgerError
 from datasets.taxonomy import load_taxonomy
 from features.behaviour import behaviour_parts
 from features.catalogue import CATALOGUE
 from features.exposure import sum_by
 from features.frame import FeatureFrame
 from features.seeds import mark_seeds
-from features.seen import see
+from features.seen import see, spill_folder
 from features.tracing import DESTINATION, SOURCE, trace_all
 
 Progress = Callable[[str, int, int], None]
@@ -51,24 +52,42 @@ def build_features(
 ) -> Iterator[Build]:
     """Build entities, exposure and features of every address seen before `as_of` (naive UTC).
 
-    Nothing after `as_of`, and no label published after it, has any effect. Raises what `see` raises.
+    Nothing after `as_of`, and no label published after it, has any effect. Raises what `see` raises, and
+    LedgerError where memory and disk do not suffice.
     """
 
     def tell(step: int) -> None:
         if progress is not None:
             progress(STEPS[step], step, len(STEPS))
 
-    tell(0)
-    connection = see(ledger, as_of, threads=threads)
+    with _told_apart(ledger):
+        tell(0)
+        connection = see(ledger, as_of, threads=threads)
     try:
-        tell(1)
-        mark_seeds(connection, as_of)
-        tell(2)
-        exposures = trace_all(connection)
-        tell(3)
-        yield _assemble(connection, as_of, exposures)
+        with _told_apart(ledger):
+            tell(1)
+            mark_seeds(connection, as_of)
+            tell(2)
+            exposures = trace_all(connection)
+            tell(3)
+            build = _assemble(connection, as_of, exposures)
+        yield build
     finally:
         connection.close()
+
+
+@contextmanager
+def _told_apart(ledger: Path) -> Iterator[None]:
+    """Turn DuckDB's errors of full memory or disk into a message for a person."""
+    try:
+        yield
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        reason = str(error).strip().partition("\n")[0]
+        message = (
+            f"the build of {ledger} found too little memory, or disk under {spill_folder(ledger)}, for what "
+            f"it sets aside ({reason}): make room there, or build on a larger machine; the ledger is as it was"
+        )
+        raise LedgerError(message) from error
 
 
 def build_frame(

@@ -5,6 +5,7 @@ took for it), `member` (address to entity), `flow` (what an entity received or s
 change left out), `edge` (between two entities) and `address_flow`.
 """
 
+from contextlib import suppress
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
@@ -22,7 +23,8 @@ DUCKDB_MEMORY = "50%"
 def see(ledger: Path, as_of: datetime, *, threads: int | None = None) -> duckdb.DuckDBPyConnection:
     """Return a connection with the tables of everything before `as_of`; the ledger is attached as `ledger`.
 
-    The connection keeps the ledger open for reading until it is closed.
+    The connection keeps the ledger open for reading until it is closed. What does not fit into its part of
+    the memory is set aside under `cache/spill` beside the ledger.
     Raises LedgerMissing, LedgerBusy, LedgerTooNew, FileError as `open_ledger` does.
     """
     connection = duckdb.connect(":memory:", config=CONFIG)
@@ -30,8 +32,11 @@ def see(ledger: Path, as_of: datetime, *, threads: int | None = None) -> duckdb.
         connection.execute("ATTACH ':memory:' AS work (COMPRESS)")
         connection.execute("USE work")
         connection.execute("SET TimeZone = 'UTC'")
-        spill = str(ledger.absolute().parent / "cache" / "spill").replace("'", "''")
-        connection.execute(f"SET temp_directory = '{spill}'")
+        spill = spill_folder(ledger)
+        with suppress(OSError):  # without it a small ledger still builds
+            spill.mkdir(parents=True, exist_ok=True)
+        quoted = str(spill).replace("'", "''")
+        connection.execute(f"SET temp_directory = '{quoted}'")
         connection.execute(f"SET memory_limit = '{DUCKDB_MEMORY}'")
         if threads is not None:
             connection.execute(f"SET threads = {int(threads)}")
@@ -50,6 +55,11 @@ def see(ledger: Path, as_of: datetime, *, threads: int | None = None) -> duckdb.
         connection.close()
         raise
     return connection
+
+
+def spill_folder(ledger: Path) -> Path:
+    """Return where a build sets aside what does not fit into memory."""
+    return ledger.absolute().parent / "cache" / "spill"
 
 
 def _step(name: str) -> str:
