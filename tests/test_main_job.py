@@ -87,7 +87,7 @@ def test_tokens_that_nobody_lists_stay_in_the_ledger_and_count_for_nothing(tmp_p
     words = [f"--map={item}" for item in TRON_MAP.split()]
     silkscreen("import", "payments", str(path), "--chain", "tron", *words, folder=tmp_path)
     built = json.loads(silkscreen("build", "--json", folder=tmp_path))
-    # Of 5,764 rows 40 are of other tokens, and 98 are nothing or a cent at most from a stranger.
+    # Of 5,764 rows 40 are of other tokens, and 98 are a cent at most from a stranger (counted in the file).
     assert built["heads"]["tron:728126428"]["transfers"] == 5764 - 40 - 98
 
 
