@@ -85,7 +85,7 @@ def _told_apart(ledger: Path) -> Iterator[None]:
         reason = str(error).strip().partition("\n")[0]
         message = (
             f"the build of {ledger} found too little memory, or disk under {spill_folder(ledger)}, for what "
-            f"it sets aside ({reason}): make room there, or build on a larger machine; the ledger is as it was"
+            f"it sets aside ({reason}): make room, or take a larger machine; the ledger is as it was"
         )
         raise LedgerError(message) from error
 

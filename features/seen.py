@@ -16,7 +16,7 @@ from datasets.store import CONFIG, open_ledger
 from features.entities import cluster_entities
 from features.order import order_moments
 
-DUCKDB_MEMORY = "50%"
+DUCKDB_MEMORY = "30%"
 """Of the machine's. What does not fit is set aside on disk; the rest is for the arrays of tracing."""
 
 
