@@ -90,6 +90,6 @@ def test_one_wrong_place_is_caught_or_means_nothing(reader: Reader, junk: bool) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("junk", [True, False], ids=["junk", "plausible"])
-def test_thousands_of_wrong_places_are_caught_or_mean_nothing(reader: Reader, junk: bool) -> None:
-    believed = tell_lies(reader, 2000, junk=junk)
+def test_hundreds_of_wrong_places_are_caught_or_mean_nothing(reader: Reader, junk: bool) -> None:
+    believed = tell_lies(reader, 600, junk=junk)
     assert [place for place in believed if not BELIEVED[reader[0]].fullmatch(place)] == []
