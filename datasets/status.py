@@ -121,9 +121,9 @@ class LedgerStatus:
 def ledger_status(ledger: Ledger) -> LedgerStatus:
     """Count what the ledger holds; reads every transfer once."""
     version = _rows(ledger, "SELECT max(version) AS version FROM schema_version")[0]["version"]
-    prices = _rows(
-        ledger, "SELECT (SELECT count(*) FROM price) + (SELECT count(*) FROM rate) AS prices"
-    )[0]["prices"]
+    prices = _rows(ledger, "SELECT (SELECT count(*) FROM price) + (SELECT count(*) FROM rate) AS prices")[0][
+        "prices"
+    ]
     return LedgerStatus(
         counted_at=datetime.now(UTC).replace(tzinfo=None),
         schema_version=version,
