@@ -307,13 +307,30 @@ def _write_accounts(connection: duckdb.DuckDBPyConnection, chain_number: int, ad
         )
 
 
+class _Lent:
+    """An Arrow table that DuckDB may read until it is taken back.
+
+    Until a transaction ends, DuckDB holds on to what was registered in it: to this, and not to the table.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table: pa.Table | None = table
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Return a stream of the table's batches (Arrow's PyCapsule interface)."""
+        assert self.table is not None, "read after it was taken back"  # noqa: S101
+        return self.table.__arrow_c_stream__(requested_schema)
+
+
 @contextmanager
 def registered(connection: duckdb.DuckDBPyConnection, **tables: pa.Table) -> Iterator[None]:
     """Let SQL read Arrow tables by name for the length of the block."""
-    for name, table in tables.items():
+    lent = {name: _Lent(table) for name, table in tables.items()}
+    for name, table in lent.items():
         connection.register(name, table)
     try:
         yield
     finally:
-        for name in tables:
+        for name, table in lent.items():
             connection.unregister(name)
+            table.table = None
