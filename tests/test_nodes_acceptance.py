@@ -57,7 +57,7 @@ def kill_half_way(chain: str, url: str, folder: Path, *words: str, height: int) 
         process = start_sync(chain, proxy.url, folder, *words, portions=Portions())
         try:
             while process.poll() is None and synced_to_now(folder, chain) < height // 3:
-                time.sleep(0.005)
+                time.sleep(0.05)
             assert process.poll() is None, (folder / "sync.log").read_text()
         finally:
             process.kill()

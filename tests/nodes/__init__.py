@@ -5,6 +5,9 @@
 - `anvil.run_anvil()`: an EVM node in a process of its own, with contracts to deploy (`contracts/*.sol`).
 - `proxy.run_proxy(url)`: stands in front of either and injects faults, repeatably by seed.
 
-Each is a context manager, listens on loopback on a free port, and leaves nothing behind. `make test` installs
+- `lies.Liar(random)`: what the proxy is given to spoil one place of one answer.
+- `worlds.WORLDS`: both nodes under one face; `ledgers` runs the command line on them and compares what it left.
+
+Each node is a context manager, listens on loopback on a free port, and leaves nothing behind. `make test` installs
 what they need (`package.json`); a compiled contract is kept under `var/cache`.
 """
