@@ -166,7 +166,8 @@ BREAKS: dict[str, tuple[str, tuple[str, ...], str]] = {
         "the freeze's asset is not there",
     ),
     "a price of no chain": (
-        "INSERT INTO price VALUES (99, 'slip44:0', '2024-01-01', 5, 'x')",
+        "INSERT INTO price BY NAME SELECT 99 AS chain, 'slip44:0' AS reference, DATE '2024-01-01' AS day, "
+        "5 AS usd_micro, 'x' AS source",
         ("orphan_id",),
         "the price of slip44:0 on 2024-01-01 is of no chain",
     ),

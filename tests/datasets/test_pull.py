@@ -239,6 +239,7 @@ def test_an_interrupt_ends_between_addresses(
     moment: str, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = MemoryIndexer([pay(1, A, B, 1), pay(2, C, D, 1)])
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the tests without it
 
     def interrupt(address: str) -> None:
         if address == C and moment == "reading":
