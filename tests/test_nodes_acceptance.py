@@ -4,7 +4,7 @@ The balances of the ledger are compared with the nodes' own: the set of unspent 
 consensus code, the state of an EVM node, and `balanceOf` of each token's contract.
 """
 
-import time
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.nodes import ledgers
 from tests.nodes.anvil import Anvil, run_anvil
 from tests.nodes.core_answers import describe_script
 from tests.nodes.ledgers import Portions, balances, command, json_of, start_sync, synced_to
-from tests.nodes.proxy import Faults, run_proxy
+from tests.nodes.proxy import run_proxy
 from tests.nodes.regtest import RegtestNode, run_regtest
 from tests.nodes.worlds import check_invariants
 
@@ -25,8 +25,6 @@ REGTEST, REGTEST_ID = "bitcoin-regtest", "bip122:0f9188f13cb7b2c71f2a335e3a4fc32
 ANVIL = "eip155:31337"
 LAST_TRANSFER = 80  # of the EVM history; the blocks above it are empty
 BTC, ETH = "slip44:1", "slip44:60"
-SLOW = Faults(delay=1.0, delay_seconds=0.02)
-"""Late answers, so that there is a middle in which to kill."""
 
 
 @pytest.fixture(scope="module")
@@ -52,16 +50,29 @@ def expected_coins(node: RegtestNode) -> dict[str, int]:
 
 
 def kill_half_way(chain: str, url: str, folder: Path, *words: str, height: int) -> int:
-    """Sync in small commits, kill it with SIGKILL in the middle, and return how far it had come."""
-    with run_proxy(url, SLOW) as proxy:
+    """Sync in small commits, kill it with SIGKILL in the middle, and return how far it had come.
+
+    Once a third is in the ledger the proxy holds every request back, so that there is no end before the kill.
+    """
+    middle, killed = threading.Event(), threading.Event()
+
+    def before(number: int, methods: list[str]) -> None:
+        if not middle.is_set() and synced_to_now(folder, chain) >= height // 3:
+            middle.set()
+        if middle.is_set():
+            killed.wait(60)
+
+    with run_proxy(url) as proxy:
+        proxy.before = before
         process = start_sync(chain, proxy.url, folder, *words, portions=Portions())
         try:
-            while process.poll() is None and synced_to_now(folder, chain) < height // 3:
-                time.sleep(0.05)
+            while process.poll() is None and not middle.wait(0.05):
+                pass
             assert process.poll() is None, (folder / "sync.log").read_text()
         finally:
             process.kill()
             process.wait()
+            killed.set()
     return synced_to(folder, chain)
 
 

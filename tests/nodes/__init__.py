@@ -6,8 +6,8 @@
 - `proxy.run_proxy(url)`: stands in front of either and injects faults, repeatably by seed.
 
 - `lies.Liar(random)`: what the proxy is given to spoil one place of one answer.
-- `worlds.WORLDS`: both nodes under one face; `ledgers` runs the command line on them and compares what it left.
+- `worlds.WORLDS`: both nodes under one face; `ledgers`: the command line on them, and what it left behind.
 
-Each node is a context manager, listens on loopback on a free port, and leaves nothing behind. `make test` installs
-what they need (`package.json`); a compiled contract is kept under `var/cache`.
+Each node is a context manager, listens on loopback on a free port, and leaves nothing behind. `make test`
+installs what they need (`package.json`); a compiled contract is kept under `var/cache`.
 """
