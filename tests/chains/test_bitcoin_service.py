@@ -676,7 +676,10 @@ def test_amounts_are_decimals(node: RegtestNode, watched: list[str], folder: Pat
     link = bitcoin_indexers.BitcoindLink("http://127.0.0.1:9", QUICK)
     amount = bitcoin_indexers._decode_exactly(f'{{"value": {Decimal(wrong) / 100_000_000}}}'.encode())
     assert link._output(amount | {"scriptPubKey": {"hex": "51"}}, "x") == (wrong, b"\x51")
-    for odd in ("1e-9", "NaN", "-1", "1e30", "true", '"1"', "Infinity"):
+    for no_json in ("NaN", "Infinity", "[" * 2_000):
+        with pytest.raises(ValueError, match="line 1"):
+            bitcoin_indexers._decode_exactly(f'{{"value": {no_json}}}'.encode())
+    for odd in ("1e-9", "-1", "1e30", "true", '"1"'):
         told = bitcoin_indexers._decode_exactly(f'{{"value": {odd}}}'.encode())
         with pytest.raises(BadAnswer):
             link._output(told | {"scriptPubKey": {"hex": "51"}}, "x")
