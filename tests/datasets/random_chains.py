@@ -60,55 +60,68 @@ class Made:
 
 @dataclass
 class RandomChain:
-    """A node in memory; `grow` adds blocks that keep every rule, `fork` replaces the newest ones."""
+    """A node in memory; `grow` adds blocks that keep every rule, `fork` replaces the newest ones.
+
+    Several threads may read: each answer is of one branch, as that of a node is.
+    """
 
     chain: Chain = UTXO
     blocks: list[Made] = field(default_factory=list)
     final_depth: int = 6
     internal: str = "trace_block"
     unread: tuple[str, ...] = ()
+    forked: int = 0  # so that no branch repeats blocks that were taken back
     tells_genesis: bool = True  # no real node does: what accounts began with is in a file
     url: str = "http://127.0.0.1:1"
 
     def grow(self, count: int, seed: int) -> Self:
         """Add `count` blocks."""
-        for number in range(count):
-            random = Random(f"{seed} {number} {len(self.blocks)}")  # noqa: S311  (the same chain each time)
-            self.blocks.append(_next_block(self.chain, self.blocks, random))
+        self.blocks = self._grown(self.blocks, count, seed)
         return self
 
     def fork(self, depth: int, count: int, seed: int) -> Self:
         """Replace the newest `depth` blocks by `count` others."""
-        del self.blocks[max(0, len(self.blocks) - depth) :]
-        return self.grow(count, seed)
+        self.forked += 1
+        self.blocks = self._grown(self.blocks[: max(0, len(self.blocks) - depth)], count, seed)
+        return self
+
+    def _grown(self, blocks: Sequence[Made], count: int, seed: int) -> list[Made]:
+        longer = list(blocks)
+        for number in range(count):
+            words = f"{seed} {self.forked} {number} {len(longer)}"
+            random = Random(words)  # noqa: S311  (the same chain each time)
+            longer.append(_next_block(self.chain, longer, random))
+        return longer
 
     @property
     def facts(self) -> NodeFacts:
         return NodeFacts(self.url, "memory/1.0", "" if self.chain.utxo else self.internal, self.unread)
 
     def head(self) -> Head:
-        height = len(self.blocks) - 1
-        return Head(height, self.blocks[-1].hash, max(height - self.final_depth, -1))
+        blocks = self.blocks
+        height = len(blocks) - 1
+        return Head(height, blocks[-1].hash, max(height - self.final_depth, -1))
 
     def block_hash(self, height: int) -> bytes | None:
-        return self.blocks[height].hash if 0 <= height < len(self.blocks) else None
+        blocks = self.blocks
+        return blocks[height].hash if 0 <= height < len(blocks) else None
 
     def read_blocks(self, first: int, last: int) -> LegBatch:
-        if last >= len(self.blocks):
+        blocks = self.blocks
+        if last >= len(blocks):
             raise BadAnswer(self.url, method="read_blocks", why=f"it has no block {last}")
-        span = range(first, last + 1)
+        chosen = list(enumerate(blocks))[first : last + 1]
         batch = as_batch(
             [
-                (height, self.blocks[height], moved)
-                for height in span
-                for moved in self.blocks[height].moved
+                (height, made, moved)
+                for height, made in chosen
+                for moved in made.moved
                 if self.tells_genesis or moved.kind != "genesis"
             ]
         )
         rows = [
             {"height": height, "hash": made.hash, "parent_hash": made.parent, "time": made.time}
-            for height in span
-            for made in [self.blocks[height]]
+            for height, made in chosen
         ]
         return LegBatch(
             batch.transfers,

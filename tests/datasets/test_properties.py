@@ -5,6 +5,7 @@ Each property has a short run, and a long one in the slow suite.
 
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -171,12 +172,14 @@ class Restless(RandomChain):
     """A node whose chain is reorganised while it is read, as often as `forks` says."""
 
     forks: list[tuple[int, int]]
+    turn: threading.Lock
 
     def read_blocks(self, first: int, last: int) -> LegBatch:
         """Read, and take up another branch before the answer every now and then."""
-        if self.forks and last < len(self.blocks):
-            depth, seed = self.forks.pop()
-            self.fork(min(depth, len(self.blocks) - 1), depth + 1, seed)
+        with self.turn:
+            if self.forks and last < len(self.blocks):
+                depth, seed = self.forks.pop()
+                self.fork(min(depth, len(self.blocks) - 1), depth + 1, seed)
         return super().read_blocks(first, last)
 
 
@@ -185,7 +188,7 @@ forks = st.tuples(st.integers(1, 12), seeds)
 
 def check_reorganisations(chain: Chain, seed: int, data: st.DataObject) -> None:
     node = Restless(chain, final_depth=data.draw(st.integers(0, 8)))
-    node.forks = []
+    node.forks, node.turn = [], threading.Lock()
     node.grow(data.draw(st.integers(1, 12)), seed)
     with empty_folder() as folder:
         for _ in range(data.draw(st.integers(1, 4))):
