@@ -27,7 +27,7 @@ def read_layout(
     mapping: PaymentMapping | None = None,
     listed: Collection[str] = (),
     beside: "Beside | None" = None,
-    rows_per_batch: int = 100_000,
+    rows_per_batch: int = 50_000,
 ) -> Iterator[LegBatch]:
     """Read a file of a layout as batches of legs, as a stream.
 

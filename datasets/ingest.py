@@ -8,7 +8,7 @@ kept under (batch, row), and what an earlier loose file of the same chain alread
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,9 @@ Progress = Callable[[int, int], None]
 
 LEGS_AT_ONCE = 500_000
 """Interning reads all addresses of the ledger once, so few large passes are cheaper than many small ones."""
+
+MB_A_THREAD = 96
+"""DuckDB's memory for each of its threads while batches are written: what was written already needs none."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ def ingest_batches(
     earlier = _find_batch(ledger.connection, source)
     if earlier is not None:
         return _result(ledger.connection, earlier, source, already=True)
-    with transaction(ledger) as connection:
+    with _frugal(ledger.connection) as spend_freely, transaction(ledger) as connection:
         run = Writing(
             ledger=ledger,
             source=source,
@@ -130,11 +133,27 @@ def ingest_batches(
         for batch in _gather(_with_progress(run, batches, total_rows, progress), legs_at_once):
             _write_batch(run, batch)
         if run.loose:
+            spend_freely()
             mark_repeats(connection, run.chain, run.batch)
         told = shared_hashes(connection, run.chain, batch=run.batch, loose=run.loose)
         count_once(connection, run.chain, told, utxo=source.chain.utxo)
         write_custody(run, code_version)
         return _result(connection, run.batch, source, already=False)
+
+
+@contextmanager
+def _frugal(connection: duckdb.DuckDBPyConnection) -> Iterator[Callable[[], None]]:
+    """Bound the memory of DuckDB, which would keep all that it has written; give a way to end that early."""
+    threads = int(connection.execute("SELECT current_setting('threads')").fetchall()[0][0])
+    connection.execute(f"SET memory_limit = '{MB_A_THREAD * threads}MB'")
+
+    def spend_freely() -> None:
+        connection.execute("RESET memory_limit")
+
+    try:
+        yield spend_freely
+    finally:
+        spend_freely()
 
 
 def _with_progress(
