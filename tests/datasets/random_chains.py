@@ -88,7 +88,7 @@ class RandomChain:
     def _grown(self, blocks: Sequence[Made], count: int, seed: int) -> list[Made]:
         longer = list(blocks)
         for number in range(count):
-            words = f"{seed} {self.forked} {number} {len(longer)}"
+            words = f"{seed} {number} {len(longer)}" + f" {self.forked}" * bool(self.forked)
             random = Random(words)  # noqa: S311  (the same chain each time)
             longer.append(_next_block(self.chain, longer, random))
         return longer

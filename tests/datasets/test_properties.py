@@ -55,15 +55,19 @@ class File:
 @st.composite
 def files_of(draw: st.DrawFn, chain: RandomChain, *, loose: bool | None = None) -> list[File]:
     """Draw files that overlap and together may leave some of the chain out."""
-    # A file holds whole transactions: that is how they are exported.
-    places = sorted({(height, moved.position) for height, _, moved in chain.rows()})
+    # A file holds whole transactions, and a whole genesis: that is how they are exported.
+    places = sorted({_place(height, moved) for height, _, moved in chain.rows()})
     made = []
     for number in range(draw(st.integers(2, 3))):
         lost = draw(st.lists(st.sampled_from(places), max_size=max(1, len(places) // 2), unique=True))
         kept = set(places) - set(lost)
-        rows = [row for row in chain.rows() if (row[0], row[2].position) in kept]
+        rows = [row for row in chain.rows() if _place(row[0], row[2]) in kept]
         made.append(File(f"file {number}", rows, draw(st.booleans()) if loose is None else loose))
     return made
+
+
+def _place(height: int, moved: Moved) -> tuple[int, int]:
+    return height, -1 if moved.kind == "genesis" else moved.position
 
 
 def load(ledger: Ledger, chain: Chain, file: File, *, cut: int = 1000, legs_at_once: int = 1) -> bool:
