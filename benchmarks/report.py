@@ -37,7 +37,14 @@ def report(name: str, figures: list[Figure]) -> None:
     folder = ROOT / "var" / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     content = {
-        "machine": {"cores": os.cpu_count(), "kind": platform.machine(), "python": platform.python_version()},
+        "machine": {
+            "cores": os.cpu_count(),
+            "kind": platform.machine(),
+            "system": platform.platform(terse=True),
+            "python": platform.python_version(),
+            "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
+            "load": os.getloadavg()[1],
+        },
         "figures": [{**asdict(figure), "met": figure.met} for figure in figures],
     }
     (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
