@@ -29,7 +29,7 @@ from chains.ledger import (
     Side,
 )
 from chains.registry import Chain
-from chains.rejections import Rejections, shown
+from chains.rejections import Rejections, shown, value_at
 from chains.rows import file_format, read_rows
 
 Integers = NDArray[np.int64]
@@ -456,6 +456,6 @@ def _sums(rows: Integers, values: Integers, count: int) -> Integers:
 
 def _reject(rejected: Rejections, rows: Integers, reason: str, column: pa.Array) -> None:
     for row in rows:
-        value = column[int(row)].as_py()
+        value = value_at(column, int(row))
         detail = f"{shown(value)} does not fit" if value is not None else "it is missing"
         rejected.add(int(row), reason, detail)

@@ -23,7 +23,7 @@ from chains.evm_values import (
 from chains.ledger import Asset, Kind
 from chains.moves import Moves, Rows
 from chains.registry import Chain
-from chains.rejections import Rejections, shown
+from chains.rejections import Rejections, shown, value_at
 
 Columns = Mapping[str, pa.Array]
 
@@ -115,9 +115,8 @@ def read_party(
     accounts, broken = read_accounts(columns[word], source.chain)
     lacking = np.asarray(accounts.is_null()) if needed else broken
     for row in np.flatnonzero(broken | lacking):
-        value = columns[word][int(row)].as_py()
-        text = value.hex() if isinstance(value, bytes) else value
-        found = f"{shown(text)} is no address" if value is not None else "there is none"
+        value = value_at(columns[word], int(row))
+        found = f"{shown(value)} is no address" if value is not None else "there is none"
         rejected.add(int(row), "bad_address", f"{word}: {found}")
     return accounts
 
@@ -127,9 +126,8 @@ def read_values(column: pa.Array, rejected: Rejections) -> Amounts:
     value = read_amounts(column)
     for reason, fault in (("bad_amount", value.bad | value.absent), ("too_large", value.large)):
         for row in np.flatnonzero(fault):
-            stated = column[int(row)].as_py()
-            text = stated.hex() if isinstance(stated, bytes) else stated
-            found = f"{shown(text)} {_FAULTS[reason]}" if stated is not None else "there is no amount"
+            stated = value_at(column, int(row))
+            found = f"{shown(stated)} {_FAULTS[reason]}" if stated is not None else "there is no amount"
             rejected.add(int(row), reason, found)
     return value
 
@@ -163,8 +161,7 @@ def one_to_one(
 def reject_values(rejected: Rejections, faults: Mask, reason: str, column: pa.Array) -> None:
     """Reject rows for what stands in a column."""
     for row in np.flatnonzero(faults):
-        value = column[int(row)].as_py()
-        text = value.hex() if isinstance(value, bytes) else value
+        value = value_at(column, int(row))
         rejected.add(
-            int(row), reason, f"{shown(text)} does not fit" if value is not None else "it is missing"
+            int(row), reason, f"{shown(value)} does not fit" if value is not None else "it is missing"
         )

@@ -257,6 +257,6 @@ def _micros(text: str | None) -> datetime | None:
         if word.isdecimal() and len(word) <= 12:
             return datetime.fromtimestamp(int(word), UTC).replace(tzinfo=None)
         found = datetime.fromisoformat(word.removesuffix("UTC").strip())
+        return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo is not None else found
     except (ValueError, OverflowError, OSError):
         return None
-    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo is not None else found

@@ -26,7 +26,7 @@ from chains.ledger import (
 )
 from chains.mapping import UNITS_A_SECOND, PaymentMapping, default_mapping
 from chains.registry import Chain
-from chains.rejections import Rejections, shown
+from chains.rejections import Rejections, shown, value_at
 from chains.rows import file_format, file_schema, read_rows
 
 _MAX_REFERENCE = 256
@@ -197,7 +197,7 @@ class _PaymentReader:
             micros = pa.array([_micros(value, unit) for value in column.to_pylist()], pa.int64())
             times = micros.cast(pa.timestamp("us"))
         for i in np.flatnonzero(np.asarray(times.is_null())):
-            value = column[int(i)].as_py()
+            value = value_at(column, int(i))
             rejected.add(
                 int(i), "bad_time", "there is no time" if value is None else f"{shown(value)} is no time"
             )

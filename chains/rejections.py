@@ -46,6 +46,16 @@ class Rejections:
         return pa.table([*columns, heights], schema=REJECT_SCHEMA)
 
 
+def value_at(column: pa.Array | pa.ChunkedArray, row: int) -> object:
+    """Return what stands in a row, for a message: bytes as hex, and as a number what Python cannot hold."""
+    cell = column[row]
+    try:
+        value = cell.as_py()
+    except (OverflowError, ValueError):  # a time before the year 1 or after 9999, or of nanoseconds
+        return cell.value
+    return value.hex() if isinstance(value, bytes) else value
+
+
 def shown(value: object, limit: int = 60) -> str:
     """Quote a value of a file for a message: control characters escaped, cut at `limit` characters."""
     text = str(value)

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from chains.errors import ColumnError, FileError
@@ -245,6 +247,22 @@ def test_a_block_that_no_file_tells_of_leaves_its_rows_without_a_time(tmp_path: 
     blocks = save_csv([BLOCK], tmp_path / "blocks.csv")
     found = read(save_csv(rows, tmp_path / "transactions.csv"), blocks)
     assert reasons(found) == {1: "bad_time"}
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pa.array([SECONDS * 10**6, -(2**62), 2**62], pa.timestamp("us")),
+        pa.array([SECONDS * 10**9, 2**63 - 1, -(2**62)], pa.timestamp("ns")),
+        pa.array(["2024-05-01", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"]),
+    ],
+)
+def test_times_beyond_any_calendar_are_set_aside(tmp_path: Path, times: pa.Array) -> None:
+    table = pa.Table.from_pylist([tx("pay", place) for place in range(3)])
+    place = table.schema.get_field_index("block_timestamp")
+    path = tmp_path / "times.parquet"
+    pq.write_table(table.set_column(place, "block_timestamp", times), path)
+    assert reasons(read(path)) == {1: "bad_time", 2: "bad_time"}
 
 
 def test_a_row_of_another_branch_than_the_blocks_is_set_aside(tmp_path: Path) -> None:

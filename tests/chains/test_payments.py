@@ -63,6 +63,13 @@ GOLDEN = HEADER + "".join(
 )
 
 
+def test_times_beyond_any_calendar_are_set_aside(tmp_path: Path) -> None:
+    columns = {"from": ["anna"] * 3, "to": ["boris"] * 3, "sum": ["1"] * 3, "unit": ["USD"] * 3}
+    times = pa.array([0, -(2**62), 2**62], pa.timestamp("us"))
+    pq.write_table(pa.table({"when": times, **columns}), tmp_path / "p.parquet")
+    assert reasons(read(tmp_path / "p.parquet", BANK)) == {1: "bad_time", 2: "bad_time"}
+
+
 def test_every_row_makes_a_transfer_or_a_rejection(tmp_path: Path) -> None:
     found = read(write(tmp_path, GOLDEN), BANK)
     assert [row["row"] for row in found.transfers] == [0, 1, 2, 3, 15]
