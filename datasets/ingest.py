@@ -14,6 +14,7 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from chains.address import Chain
@@ -26,6 +27,7 @@ from datasets.custody import count_rows, hash_file, while_unchanged
 from datasets.once import count_once, shared_hashes
 from datasets.overlap import find_known, mark_repeats, write_blocks
 from datasets.store import Ledger, chain_number, next_number, transaction
+from datasets.twins import find_unplaced, replace_transfers
 from datasets.writing import (
     Source,
     Writing,
@@ -189,11 +191,17 @@ def _write_batch(run: Writing, batch: LegBatch) -> None:
     if not batch.transfers.num_rows:
         return
     overlap = {"source": run.source.name, "chain_name": run.source.chain.name}
-    write_blocks(run.ledger.connection, run.chain, batch.transfers, **overlap)
-    known = find_known(run.ledger.connection, run.chain, batch.transfers, **overlap)
+    connection = run.ledger.connection
+    write_blocks(connection, run.chain, batch.transfers, **overlap)
+    known = find_known(connection, run.chain, batch.transfers, **overlap)
     run.known += int(known.sum())
-    if not known.all():
-        write_transfers(run, batch, np.flatnonzero(~known))
+    if known.all():
+        return
+    fresh = np.flatnonzero(~known)
+    if not run.source.chain.utxo:
+        told = batch.transfers.take(pa.array(fresh))
+        replace_transfers(connection, find_unplaced(connection, run.chain, told, batch.legs))
+    write_transfers(run, batch, fresh)
 
 
 def _refuse_other_reading(ledger: Ledger, source: Source, path: Path) -> None:

@@ -36,7 +36,7 @@ from datasets.store import (
     registered,
     transaction,
 )
-from datasets.twins import find_twins, replace_transfers
+from datasets.twins import find_placed
 from datasets.writing import Source, Writing
 
 STAND_INS = ("script-", "output-")
@@ -195,14 +195,13 @@ class _Run:
     ) -> tuple[int, int, int]:
         """Write transfers and coverage in one transaction; return how many are new, known and set aside."""
         chain, batch = self.source.chain, history.batch
-        fresh, replaced = _unknown(ledger, chain, batch, source=self.source.shown_url)
+        fresh = _unknown(ledger, chain, batch, source=self.source.shown_url)
         noted = False
 
         def batches() -> Iterator[LegBatch]:
             # Whoever takes the batches does so inside a transaction: what is written here is part of it.
             nonlocal noted
             yield fresh
-            replace_transfers(ledger.connection, replaced)
             self._note(ledger, address, history, coverage, freezes=fresh)
             noted = True
 
@@ -303,8 +302,8 @@ def content_hash(batch: LegBatch) -> str:
     return found.hexdigest()
 
 
-def _unknown(ledger: Ledger, chain: Chain, batch: LegBatch, *, source: str) -> tuple[LegBatch, list[int]]:
-    """Return what the ledger does not hold yet, and no node has told whole; and what it replaces.
+def _unknown(ledger: Ledger, chain: Chain, batch: LegBatch, *, source: str) -> LegBatch:
+    """Return what the ledger does not hold yet, and no node has told whole.
 
     Raises LedgerConflict where the ledger has another transaction in the same place.
     """
@@ -321,7 +320,7 @@ def _unknown(ledger: Ledger, chain: Chain, batch: LegBatch, *, source: str) -> t
     )
     known = find_known(connection, number, transfers, source=source, chain_name=chain.name)
     transfers = transfers.filter(pa.array(~known))
-    known, replaced = find_twins(connection, number, transfers, batch.legs)
+    known = find_placed(connection, number, transfers, batch.legs)
     transfers = transfers.filter(pa.array(~known))
     said = connection.execute(
         "SELECT q.height, q.detail FROM quarantine AS q JOIN batch AS b USING (batch) WHERE b.chain = $1",
@@ -330,7 +329,7 @@ def _unknown(ledger: Ledger, chain: Chain, batch: LegBatch, *, source: str) -> t
     events = connection.execute("SELECT height, part FROM freeze_event WHERE chain = $1", [number]).fetchall()
     used = set(transfers["asset"].to_pylist()) | set(freezes["asset"].to_pylist())
     kept = pc.is_in(batch.legs["transfer"], value_set=transfers["transfer"].combine_chunks())
-    fresh = replace(
+    return replace(
         batch,
         transfers=transfers,
         legs=batch.legs.filter(kept),
@@ -338,7 +337,6 @@ def _unknown(ledger: Ledger, chain: Chain, batch: LegBatch, *, source: str) -> t
         freezes=_lacking(freezes, ("height", "part"), events),
         assets=tuple(asset for asset in batch.assets if asset.reference in used),
     )
-    return fresh, replaced
 
 
 def _outside(table: pa.Table, stretches: Iterable[tuple[int, int]]) -> pa.Table:

@@ -1,4 +1,4 @@
-"""Transfers that one indexer places and another does not: what both tell is in the ledger once.
+"""Transfers that one source places and an indexer does not: what both tell is in the ledger once.
 
 An API without log indices gives token transfers, and most give calls, a negative part made from what they say
 (`chains/evm_indexer.py`). Where a transfer of the same transaction, kind, asset, parties and amount has its
@@ -21,28 +21,43 @@ Content = tuple[Any, ...]
 _KINDS = ("token", "internal")
 
 
-def find_twins(
+def find_placed(
     connection: duckdb.DuckDBPyConnection, chain: int, transfers: pa.Table, legs: pa.Table
-) -> tuple[NDArray[np.bool_], list[int]]:
-    """Return which of the transfers the ledger has with a true part, and which of its own they place.
-
-    The former need not be written, the latter are to be replaced.
-    """
-    told = _told_contents(transfers, legs)
+) -> NDArray[np.bool_]:
+    """Return which of the transfers the ledger has with a true part: those need not be written."""
     held = _held_contents(connection, chain, transfers)
     placed = Counter(content for content, part, _ in held if part >= 0)
-    places = Counter(content for content, part, _ in told if part >= 0)
     known = np.zeros(transfers.num_rows, np.bool_)
-    for content, part, row in told:
+    for content, part, row in _told_contents(transfers, legs):
         if part < 0 and placed[content]:
             placed[content] -= 1
             known[row] = True
+    return known
+
+
+def find_unplaced(
+    connection: duckdb.DuckDBPyConnection, chain: int, transfers: pa.Table, legs: pa.Table
+) -> list[int]:
+    """Return the ledger's transfers without a true part whose twins are among these: they are to go."""
+    some = connection.execute("SELECT 1 FROM transfer WHERE chain = $1 AND part < 0 LIMIT 1", [chain])
+    if not some.fetchall():
+        return []
+    with registered(connection, told_hash=transfers.select(["hash"])):
+        hashes = connection.sql(
+            """
+            SELECT DISTINCT hash FROM transfer
+            WHERE chain = $chain AND part < 0 AND hash IN (SELECT hash FROM told_hash)
+            """,
+            params={"chain": chain},
+        ).to_arrow_table()["hash"]
+    told = transfers.filter(pc.is_in(transfers["hash"], value_set=hashes.combine_chunks()))
+    places = Counter(content for content, part, _ in _told_contents(told, legs) if part >= 0)
     replaced = []
-    for content, part, transfer in held:
+    for content, part, transfer in _held_contents(connection, chain, told):
         if part < 0 and places[content]:
             places[content] -= 1
             replaced.append(transfer)
-    return known, replaced
+    return replaced
 
 
 def replace_transfers(connection: duckdb.DuckDBPyConnection, transfers: list[int]) -> None:

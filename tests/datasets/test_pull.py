@@ -16,11 +16,13 @@ from datasets.check import check_ledger
 from datasets.coverage import Coverage, read_coverage
 from datasets.export import export_lines
 from datasets.forget import forget_batch
+from datasets.ingest import ingest_batches
 from datasets.pull import PullOptions, PullResult, content_hash, pull_histories
 from datasets.status import read_status
 from datasets.store import open_ledger
 from datasets.sync import SyncOptions, sync_chain
 from datasets.twins import replace_transfers
+from datasets.writing import Source
 from tests.datasets.indexed import (
     COIN,
     ETHEREUM,
@@ -352,6 +354,23 @@ def test_equal_transfers_need_a_twin_each(placed_first: bool, path: Path) -> Non
         pull(source, path)
     assert len(parts(path)) == 3
     assert parts(path)[-1] == 11
+
+
+def test_a_file_places_what_was_pulled_without_a_place(path: Path) -> None:
+    pull(MemoryIndexer([token(-5), token(-6), token(-7, amount=8)], layout="pull:etherscan"), path)
+    indexer = MemoryIndexer([token(11), token(12)])
+    told = indexer.read_history(A, first=0, most=10).batch
+    for name_of in ("a", "b"):
+        with open_ledger(path, write=True) as ledger:
+            source = Source(indexer.chain, "ethereum-etl", name_of, name_of)
+            ingest_batches(ledger, [told], source=source, code_version="1")
+        assert parts(path) == [-7, 11, 12]
+    assert rows(path, "SELECT transfers, replaced, known FROM batch ORDER BY batch") == [
+        (3, 2, 0),
+        (2, 0, 0),
+        (0, 0, 2),
+    ]
+    assert faults(path) == []
 
 
 def test_freezes_and_what_is_set_aside_are_written_once(path: Path) -> None:
