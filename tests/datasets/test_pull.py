@@ -13,7 +13,7 @@ from chains.errors import BadAnswer, LedgerConflict, NodeUnavailable, RpcError
 from chains.history import FoundFreeze, FoundLeg, FoundReject
 from chains.ledger import Kind, Side
 from datasets.check import check_ledger
-from datasets.coverage import Coverage, read_coverage
+from datasets.coverage import Coverage, read_coverage, write_coverage
 from datasets.export import export_lines
 from datasets.forget import forget_batch
 from datasets.ingest import ingest_batches
@@ -21,7 +21,6 @@ from datasets.pull import PullOptions, PullResult, content_hash, pull_histories
 from datasets.status import read_status
 from datasets.store import open_ledger
 from datasets.sync import SyncOptions, sync_chain
-from datasets.twins import replace_transfers
 from datasets.writing import Source
 from tests.datasets.indexed import (
     COIN,
@@ -250,12 +249,12 @@ def test_an_interrupt_ends_between_addresses(
     source.before = interrupt
     if moment == "writing":
 
-        def cut(connection: Any, transfers: Any) -> None:
-            if connection.execute("SELECT count(*) FROM batch").fetchall()[0][0]:
+        def cut(ledger: Any, *given: Any, **named: Any) -> None:
+            if ledger.connection.execute("SELECT count(*) FROM batch").fetchall()[0][0]:
                 os.kill(os.getpid(), signal.SIGINT)
-            replace_transfers(connection, transfers)
+            write_coverage(ledger, *given, **named)
 
-        monkeypatch.setattr("datasets.pull.replace_transfers", cut)
+        monkeypatch.setattr("datasets.pull.write_coverage", cut)
     result = pull(source, path, A, C, D)
     assert result.stopped
     assert [one.address for one in result.addresses] == [A]
