@@ -15,8 +15,9 @@ from chains.deep_json import decode_json
 from chains.errors import InputError, RpcError, WrongChain
 from chains.evm_blocks import BlockAnswers, BlockHead, ChainRules, decode_block, read_head
 from chains.evm_events import Questions
-from chains.evm_hex import as_address, as_list, as_record
+from chains.evm_hex import Fields, Misread, NotPlain, OtherBranch, as_address, as_list, as_record
 from chains.evm_legs import LegColumns
+from chains.evm_plain import add_plain_block, gather_plain
 from chains.evm_read import (
     BLOCK,
     RECEIPTS,
@@ -25,12 +26,14 @@ from chains.evm_read import (
     ask_receipts,
     ask_traces,
     checked_head,
+    fields_of,
     find_receipts,
     find_tracing,
     older_block,
     read_header,
     reading,
 )
+from chains.evm_records import as_plain, decode_blocks, decode_receipts, decode_traces
 from chains.evm_rewards import ethereum_rewards
 from chains.evm_state import TokenNames, ask_balance, ask_owner, has_code
 from chains.held import HeldOpen
@@ -82,6 +85,8 @@ class EvmNode(HeldOpen):
         self._profiles = find_profiles(chain, profiles)
         self._client = RpcClient(url, limits=limits, decode=decode_json)
         self._names = TokenNames(self._client, chain, listed)
+        self._questions = Questions(partial(ask_owner, self._client), partial(has_code, self._client))
+        self._rules = _RULES.get(chain.caip2, ChainRules())
         try:
             self._facts = self._open(internal)
         except BaseException:
@@ -118,19 +123,17 @@ class EvmNode(HeldOpen):
 
     def read_blocks(self, first: int, last: int) -> LegBatch:
         """Return all blocks from `first` to `last`, both included, as one batch in order."""
-        client = self._client
-        blocks = ask_blocks(client, first, last, full=True)
+        client, internal = self._client, self._facts.internal
+        answers = ask_blocks(client, first, last, full=True, decode=decode_blocks)
+        blocks = [fields_of(answer) for answer in answers]
         heads = [read_head(block) for block in blocks]
-        receipts = ask_receipts(client, blocks, heads, self._receipts_by)
-        traces = ask_traces(client, blocks, heads, self._facts.internal)
+        receipts = ask_receipts(client, blocks, heads, self._receipts_by, decode=decode_receipts)
+        decode = decode_traces if internal == "trace_block" else None
+        traces = ask_traces(client, blocks, heads, internal, decode=decode)
         columns = LegColumns(self._native.reference, token=self._token)
-        for block, head, found, traced in zip(blocks, heads, receipts, traces, strict=True):
-            method = TRACE_METHODS.get(self._facts.internal, BLOCK)
-            with reading(client, head.height, head, method):
-                frames, rewards = read_frames(block, traced, self._facts.internal)
-                rewards = rewards or self._ask_rewards(block, head)
-            with reading(client, head.height, head, f"{BLOCK} and {RECEIPTS}"):
-                self._decode(BlockAnswers(block, found, frames, rewards), head, columns)
+        for head, answer, found, traced in zip(heads, answers, receipts, traces, strict=True):
+            if not self._read_plain(head, (answer, found, traced), columns):
+                self._read_carefully(head, (answer, found, traced), columns)
         return columns.finish(self._names.find(columns.references))
 
     def close(self) -> None:
@@ -159,10 +162,40 @@ class EvmNode(HeldOpen):
     def _token(self, contract: str) -> str:
         return token_reference(self._chain, contract)
 
+    def _read_plain(self, head: BlockHead, answers: tuple[Any, Any, Any], columns: LegColumns) -> bool:
+        """Add a block's legs if it is plain; else leave the columns as they are, and tell so."""
+        mark = columns.mark()
+        try:
+            plain = gather_plain(answers, head, self._facts.internal)
+            if not plain.rewards and self._is_paid(plain.block, head):
+                return False
+            add_plain_block(
+                plain, head, columns,
+                profiles=self._profiles, questions=self._questions, rules=self._rules,
+            )  # fmt: skip
+        except (NotPlain, Misread, OtherBranch):
+            columns.undo(mark)
+            return False
+        return True
+
+    def _read_carefully(self, head: BlockHead, answers: tuple[Any, Any, Any], columns: LegColumns) -> None:
+        """Add the legs of any block; raises NodeError with what is wrong where it is."""
+        client, internal = self._client, self._facts.internal
+        with reading(client, head.height, head, TRACE_METHODS.get(internal, BLOCK)):
+            block, receipts, traced = (as_plain(answer) for answer in answers)
+            frames, rewards = read_frames(block, traced, internal)
+            rewards = rewards or self._ask_rewards(block, head)
+        with reading(client, head.height, head, f"{BLOCK} and {RECEIPTS}"):
+            self._decode(BlockAnswers(block, receipts, frames, rewards), head, columns)
+
+    def _is_paid(self, block: Fields, head: BlockHead) -> bool:
+        """Whether Ethereum paid for a block: it was mined."""
+        mined = block.get("difficulty") not in (None, "0x0") and head.height > 0
+        return mined and self._chain.caip2 == _ETHEREUM
+
     def _ask_rewards(self, block: Mapping[str, Any], head: BlockHead) -> list[tuple[str, int]]:
         """Return what Ethereum paid for a mined block whose node does not say it."""
-        mined = block.get("difficulty") not in (None, "0x0") and head.height > 0
-        if not mined or self._chain.caip2 != _ETHEREUM:
+        if not self._is_paid(block, head):
             return []
         count = len(as_list(block.get("uncles"), "uncles"))
         calls: list[Call] = [
@@ -172,11 +205,10 @@ class EvmNode(HeldOpen):
         return ethereum_rewards(head.height, as_address(block.get("miner"), "miner"), uncles)
 
     def _decode(self, answers: BlockAnswers, head: BlockHead, columns: LegColumns) -> None:
-        questions = Questions(partial(ask_owner, self._client), partial(has_code, self._client))
-        rules = _RULES.get(self._chain.caip2, ChainRules())
         read = partial(
-            decode_block, answers, columns, profiles=self._profiles, questions=questions, rules=rules
-        )
+            decode_block, answers, columns,
+            profiles=self._profiles, questions=self._questions, rules=self._rules,
+        )  # fmt: skip
         mark = columns.mark()
         doubts = read()
         if doubts:

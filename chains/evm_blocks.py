@@ -13,6 +13,7 @@ from typing import Any
 
 from chains.evm_events import LogPlaces, Questions, add_logs
 from chains.evm_hex import (
+    Fields,
     Misread,
     OtherBranch,
     as_address,
@@ -75,12 +76,11 @@ class ChainRules:
 
 
 @dataclass
-class _Reading:
-    """One block under way."""
+class Reading:
+    """One block under way: its `gas` and logs so far, and the movements that are `doubts`."""
 
     head: BlockHead
-    block: Mapping[str, Any]
-    answers: BlockAnswers
+    block: Fields
     columns: LegColumns
     profiles: Mapping[str, str]
     questions: Questions
@@ -93,7 +93,7 @@ class _Reading:
     doubts: list[tuple[int, Movement]] = field(default_factory=list)
 
 
-def read_head(block: Mapping[str, Any]) -> BlockHead:
+def read_head(block: Fields) -> BlockHead:
     """Return what a block says of itself; raises `Misread`."""
     return BlockHead(
         read_height(block, "number"),
@@ -126,8 +126,8 @@ def decode_block(
         if found is not None and len(found) != len(transactions):
             raise Misread(what, f"of {len(found)} transactions", f"of all {len(transactions)}")
     first = transactions[0] if transactions else None
-    reading = _Reading(
-        head, block, answers, columns, profiles, questions, verdicts,
+    reading = Reading(
+        head, block, columns, profiles, questions, verdicts,
         base_fee=read_optional(block, "baseFeePerGas"),
         miner=read_address(block, "miner"),
         vaults=rules.vaults
@@ -138,23 +138,31 @@ def decode_block(
     columns.open_block(head.height, head.hash, head.parent, head.seconds)
     for position, transaction in enumerate(transactions):
         try:
-            _decode_transaction(reading, position, as_record(transaction, ""))
+            frames = answers.frames[position] if answers.frames is not None else None
+            _decode_transaction(
+                reading, position, as_record(transaction, ""), answers.receipts[position], frames
+            )
         except Misread as error:
             raise error.inside(f"transaction {position}") from None
     if reading.gas != read_quantity(block, "gasUsed"):
         raise Misread("gasUsed", block["gasUsed"], f"{hex(reading.gas)}, the sum of its receipts")
-    _add_block_income(reading, len(transactions), rules)
+    _add_block_income(reading, answers.rewards, len(transactions), rules)
     return reading.doubts
 
 
-def _decode_transaction(reading: _Reading, position: int, transaction: Mapping[str, Any]) -> None:
-    receipt = as_record(reading.answers.receipts[position], "receipt")
+def _decode_transaction(
+    reading: Reading,
+    position: int,
+    transaction: Mapping[str, Any],
+    answer: object,
+    frames: Sequence[Frame] | None,
+) -> None:
+    receipt = as_record(answer, "receipt")
     txid = _check_places(reading, position, transaction, receipt)
     columns = reading.columns
     columns.open_transaction(position, txid)
     sender = read_address(transaction, "from")
     value = read_quantity(transaction, "value")
-    frames = reading.answers.frames[position] if reading.answers.frames is not None else None
     if frames:
         _check_root(frames[0], sender, value)
     minted = _minted(transaction)
@@ -168,7 +176,7 @@ def _decode_transaction(reading: _Reading, position: int, transaction: Mapping[s
         if value:
             columns.add(Kind.NATIVE, 0, sender, _payee(transaction, receipt), value)
         if frames:
-            _add_internal(reading, position, frames)
+            add_internal(reading, position, frames)
         if logs:
             head, block = reading.head, reading.block
             places = LogPlaces(head.height, block["hash"], transaction["hash"], reading.next_log)
@@ -179,7 +187,7 @@ def _decode_transaction(reading: _Reading, position: int, transaction: Mapping[s
 
 
 def _check_places(
-    reading: _Reading, position: int, transaction: Mapping[str, Any], receipt: Mapping[str, Any]
+    reading: Reading, position: int, transaction: Mapping[str, Any], receipt: Mapping[str, Any]
 ) -> bytes:
     """Return the transaction's hash, after holding the places that both records give against the block."""
     txid, text = read_hash(transaction, "hash"), transaction["hash"]
@@ -223,7 +231,7 @@ def _minted(transaction: Mapping[str, Any]) -> int:
 
 
 def _succeeded(
-    reading: _Reading,
+    reading: Reading,
     transaction: Mapping[str, Any],
     receipt: Mapping[str, Any],
     frames: Sequence[Frame] | None,
@@ -258,7 +266,9 @@ def _payee(transaction: Mapping[str, Any], receipt: Mapping[str, Any]) -> str:
     return as_address(receipt.get("contractAddress"), "receipt.contractAddress")
 
 
-def _add_internal(reading: _Reading, position: int, frames: Sequence[Frame]) -> None:
+def add_internal(reading: Reading, position: int, frames: Sequence[Frame]) -> None:
+    """Add what a transaction's calls moved inside it; what may not have happened goes to the doubts."""
+
     def survives(account: str) -> bool:
         if reading.block.get("parentBeaconBlockRoot") is not None:
             return True
@@ -281,7 +291,7 @@ def _add_internal(reading: _Reading, position: int, frames: Sequence[Frame]) -> 
 
 
 def _add_fee(
-    reading: _Reading, transaction: Mapping[str, Any], receipt: Mapping[str, Any], sender: str
+    reading: Reading, transaction: Mapping[str, Any], receipt: Mapping[str, Any], sender: str
 ) -> None:
     """Add what the sender paid for the transaction: the tip goes to the block's fee recipient.
 
@@ -296,8 +306,7 @@ def _add_fee(
     record, key = (transaction, "gasPrice") if price is None else (receipt, "effectiveGasPrice")
     effective = read_quantity(record, key)
     gas = read_quantity(receipt, "gasUsed")
-    tip = max(0, effective - reading.base_fee) * gas
-    base = effective * gas - tip
+    tip, base = split_fee(effective, reading.base_fee, gas)
     if _kind(transaction) == BLOB_TYPE:
         base += read_optional(receipt, "blobGasUsed") * read_optional(receipt, "blobGasPrice")
     paid = read_optional(receipt, "l1Fee")
@@ -308,7 +317,13 @@ def _add_fee(
     reading.columns.add_fee(sender, tip + base + paid + operator, payees)
 
 
-def _operator_fee(reading: _Reading, receipt: Mapping[str, Any], gas: int) -> int:
+def split_fee(effective: int, base_fee: int, gas: int) -> tuple[int, int]:
+    """Return the wei that gas costs at a price: the tip above the block's base fee, and the rest."""
+    tip = max(0, effective - base_fee) * gas
+    return tip, effective * gas - tip
+
+
+def _operator_fee(reading: Reading, receipt: Mapping[str, Any], gas: int) -> int:
     """Operator fee of the OP Stack: since Isthmus, and by another formula since Jovian."""
     scalar, constant = (
         read_optional(receipt, "operatorFeeScalar"), read_optional(receipt, "operatorFeeConstant")
@@ -318,13 +333,20 @@ def _operator_fee(reading: _Reading, receipt: Mapping[str, Any], gas: int) -> in
     return (gas * scalar * 100 if jovian else gas * scalar // 10**6) + constant
 
 
-def _add_block_income(reading: _Reading, count: int, rules: ChainRules) -> None:
+def add_rewards(columns: LegColumns, rewards: Sequence[tuple[str, int]]) -> None:
+    """Add what a block paid to miners; recipients and wei."""
+    for part, (account, amount) in enumerate(rewards):
+        if amount:
+            columns.add(Kind.REWARD, part, None, as_address(account, "reward"), amount)
+
+
+def _add_block_income(
+    reading: Reading, rewards: Sequence[tuple[str, int]], count: int, rules: ChainRules
+) -> None:
     """Add what the block paid by itself: rewards to miners, withdrawals of validators (in Gwei)."""
     columns = reading.columns
     columns.open_transaction(count, None)
-    for part, (account, amount) in enumerate(reading.answers.rewards):
-        if amount:
-            columns.add(Kind.REWARD, part, None, as_address(account, "reward"), amount)
+    add_rewards(columns, rewards)
     withdrawals = reading.block.get("withdrawals") if rules.withdrawals else None
     for part, entry in enumerate(as_list(withdrawals, "withdrawals") if withdrawals is not None else ()):
         try:

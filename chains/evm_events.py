@@ -61,13 +61,14 @@ def add_logs(
         except Misread as error:
             raise error.inside("log") from None
         if event is not None:
-            _add_event(columns, event, contract, index, questions)
+            add_event(columns, event, contract, index, questions)
     return places.first_index + len(logs)
 
 
-def _add_event(
+def add_event(
     columns: LegColumns, event: TokenEvent, contract: str, index: int, questions: Questions
 ) -> None:
+    """Add what one log does; raises `Misread` for an account that is none."""
     reference = columns.token(contract)
     if event.effect != "move":
         columns.freeze(index, reference, as_address(event.payer, "log.data"), frozen=event.effect == "freeze")

@@ -5,9 +5,9 @@ what does not have the form of its field raises `Misread`, which the adapters tu
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 from chains.rejections import shown
 
@@ -16,6 +16,16 @@ _LONGEST_QUANTITY = 66
 MAX_HEIGHT = 2**48
 MAX_TIME = 253_402_300_799
 """Seconds since 1970 of the last moment of the year 9999."""
+
+
+class Fields(Protocol):
+    """A record of an answer, whose fields are asked for by the names that the node gives them."""
+
+    def get(self, field: str, /) -> Any:
+        """Return what stands in a field, None where it is not there."""
+
+    def __getitem__(self, field: str, /) -> Any:
+        """Return what stands in a field."""
 
 
 class Misread(Exception):
@@ -36,6 +46,10 @@ class Misread(Exception):
         else:
             found = f"a {type(self.found).__name__}"
         return f"{self.field} is {found}, and must be {self.wanted}"
+
+
+class NotPlain(Exception):
+    """Something that only the careful reading of a block can judge; never leaves the adapters."""
 
 
 class OtherBranch(Exception):
@@ -64,7 +78,7 @@ def as_quantity(text: object, field: str) -> int:
     return number
 
 
-def read_quantity(record: Mapping[str, Any], field: str) -> int:
+def read_quantity(record: Fields, field: str) -> int:
     """Return the number in a field of a record."""
     text = record.get(field)
     number = _number(text) if type(text) is str and len(text) <= _LONGEST_QUANTITY else -1
@@ -73,13 +87,13 @@ def read_quantity(record: Mapping[str, Any], field: str) -> int:
     return number
 
 
-def read_optional(record: Mapping[str, Any], field: str) -> int:
+def read_optional(record: Fields, field: str) -> int:
     """Return the number in a field that only some chains or hard forks have; 0 where it is not there."""
     text = record.get(field)
     return 0 if text is None else as_quantity(text, field)
 
 
-def read_hash(record: Mapping[str, Any], field: str) -> bytes:
+def read_hash(record: Fields, field: str) -> bytes:
     """Return the 32 bytes of a hash."""
     return as_hash(record.get(field), field)
 
@@ -96,7 +110,7 @@ def as_hash(text: object, field: str) -> bytes:
     raise Misread(field, text, "a hash of 32 bytes")
 
 
-def read_address(record: Mapping[str, Any], field: str) -> str:
+def read_address(record: Fields, field: str) -> str:
     """Return an address in canonical form: 0x and 40 small hexadecimal digits."""
     return as_address(record.get(field), field)
 
@@ -134,7 +148,7 @@ def as_list(value: object, field: str) -> list[Any]:
     raise Misread(field, value, "a list")
 
 
-def read_height(record: Mapping[str, Any], field: str) -> int:
+def read_height(record: Fields, field: str) -> int:
     """Return a block's height; larger ones than any chain will have are refused."""
     height = as_quantity(record.get(field), field)
     if height >= MAX_HEIGHT:
@@ -142,9 +156,49 @@ def read_height(record: Mapping[str, Any], field: str) -> int:
     return height
 
 
-def read_seconds(record: Mapping[str, Any], field: str) -> int:
+def read_seconds(record: Fields, field: str) -> int:
     """Return a time in seconds since 1970, up to the year 9999."""
     seconds = as_quantity(record.get(field), field)
     if seconds > MAX_TIME:
         raise Misread(field, record.get(field), "a time in seconds, before the year 10000")
     return seconds
+
+
+def read_quantities(texts: Sequence[str]) -> list[int]:
+    """Return the numbers of a whole column; raises `NotPlain` where one is no quantity."""
+    joined = "".join(texts)
+    if texts:
+        plain = joined.isalnum() and joined.isascii() and joined.count("x") == len(texts)
+        if not plain or max(map(len, texts)) > _LONGEST_QUANTITY:
+            raise NotPlain
+    try:
+        # Digits and letters alone, one x in each: int() then takes 0x and digits, and nothing else.
+        return [int(text, 16) for text in texts]
+    except ValueError:
+        raise NotPlain from None
+
+
+def read_hashes(texts: Sequence[str]) -> list[bytes]:
+    """Return the 32 bytes of each hash of a column; raises `NotPlain` where one is none."""
+    data = _read_fixed(texts, 66)
+    return [data[place : place + 32] for place in range(0, len(data), 32)]
+
+
+def read_addresses(texts: Sequence[str]) -> list[str]:
+    """Return the canonical forms of a column of addresses; raises `NotPlain` where one is none."""
+    small = [text.lower() for text in texts]
+    _read_fixed(small, 42)
+    return small
+
+
+def _read_fixed(texts: Sequence[str], width: int) -> bytes:
+    """The bytes of texts of one width, without the 0x that each begins with."""
+    joined = "".join(texts)
+    if texts and not (joined.isalnum() and joined.isascii() and set(map(len, texts)) == {width}):
+        raise NotPlain
+    if joined.count("0x") != len(texts) or joined[1::width] != "x" * len(texts):
+        raise NotPlain
+    try:
+        return bytes.fromhex(joined.replace("0x", ""))
+    except ValueError:
+        raise NotPlain from None

@@ -22,6 +22,7 @@ from chains.ledger import (
 
 LARGEST = 10**38 - 1
 _PAYER, _PAYEE = "payer", "payee"
+_WIDTH = 5  # fields of a transfer, and of a leg
 
 
 class LegColumns:
@@ -36,23 +37,28 @@ class LegColumns:
     ) -> None:
         self.token, self.account = token, account
         self.height = 0
-        self.references: set[str] = set()
         self._native = native
         self._position = 0
         self._hash: bytes | None = None
-        # Rows are tuples: one append each, and columns by one zip at the end.
-        self._transfers: list[tuple[int, str, int, bytes | None, str]] = []
-        self._legs: list[tuple[int, str, int, str, int]] = []
+        # Rows lie flat in one list, so that a column is a slice of it and no object stands for a row.
+        self._transfers: list[Any] = []  # position, kind, part, hash, reference
+        self._legs: list[Any] = []  # number of the transfer, side, index, account, amount
+        self._count = 0  # of transfers
         self._rejected: list[tuple[int, str, str, int]] = []
         self._blocks: list[tuple[int, bytes, bytes, int]] = []
         self._starts: list[int] = []  # number of each block's first transfer
         self._freezes: list[tuple[int, int, int, int, bytes | None, str, str, bool]] = []
 
+    @property
+    def references(self) -> set[str]:
+        """The references of all assets that were moved or frozen."""
+        return {*self._transfers[4::_WIDTH], *(row[5] for row in self._freezes)}
+
     def open_block(self, height: int, digest: bytes, parent: bytes, seconds: int) -> None:
         """Begin a block; what is added from here on is in it."""
         self.height = height
         self._blocks.append((height, digest, parent, seconds * 1_000_000))
-        self._starts.append(len(self._transfers))
+        self._starts.append(self._count)
 
     def open_transaction(self, position: int, digest: bytes | None) -> None:
         """Begin a transaction of the open block; the one after the last stands for the block itself."""
@@ -71,11 +77,12 @@ class LegColumns:
         if amount > LARGEST:
             self._reject_large(kind, part, reference, amount)
             return
-        number = self._add_transfer(kind, part, reference or self._native)
+        number, self._count = self._count, self._count + 1
+        self._transfers += (self._position, kind, part, self._hash, reference or self._native)
         if payer is not None:
-            self._add_leg(number, _PAYER, 0, payer, amount)
+            self._legs += (number, _PAYER, 0, payer, amount)
         if payee is not None:
-            self._add_leg(number, _PAYEE, 0, payee, amount)
+            self._legs += (number, _PAYEE, 0, payee, amount)
 
     def add_fee(self, payer: str, amount: int, payees: Sequence[tuple[str, int]]) -> None:
         """Add a fee; what its payees do not get is burned. One of 0 makes no transfer."""
@@ -84,17 +91,17 @@ class LegColumns:
         if amount > LARGEST:
             self._reject_large("fee", 0, None, amount)
             return
-        number = self._add_transfer("fee", 0, self._native)
-        self._add_leg(number, _PAYER, 0, payer, amount)
+        number, self._count = self._count, self._count + 1
+        self._transfers += (self._position, "fee", 0, self._hash, self._native)
+        self._legs += (number, _PAYER, 0, payer, amount)
         index = 0
         for account, share in payees:
             if share:
-                self._add_leg(number, _PAYEE, index, account, share)
+                self._legs += (number, _PAYEE, index, account, share)
                 index += 1
 
     def freeze(self, part: int, reference: str, account: str, *, frozen: bool) -> None:
         """Add that an issuer froze, or released, what an account holds."""
-        self.references.add(reference)
         time = self._blocks[-1][3]
         row = (self.height, self._position, part, time, self._hash, reference, self.account(account), frozen)
         self._freezes.append(row)
@@ -111,6 +118,7 @@ class LegColumns:
         """Take back what was added since the mark."""
         for column, length in zip(self._columns(), mark, strict=True):
             del column[length:]
+        self._count = len(self._transfers) // _WIDTH
 
     def _columns(self) -> tuple[list[Any], ...]:
         return (*(self._transfers, self._legs, self._rejected, self._blocks, self._starts, self._freezes),)
@@ -118,16 +126,18 @@ class LegColumns:
     def net(self, account: str) -> int:
         """Return what the open block gave an account of the chain's coin, less what it took."""
         total, start = 0, self._starts[-1]
-        for number, side, _, holder, amount in self._legs:
-            if number >= start and holder == account and self._transfers[number][4] == self._native:
+        references = self._transfers[4::_WIDTH]
+        numbers, sides, _, holders, amounts = _columns(self._legs)
+        for number, side, holder, amount in zip(numbers, sides, holders, amounts, strict=True):
+            if number >= start and self.account(holder) == account and references[number] == self._native:
                 total += amount if side == _PAYEE else -amount
         return total
 
     def finish(self, assets: Sequence[Asset]) -> LegBatch:
         """Return everything that was added, with the assets that it speaks of."""
-        count = len(self._transfers)
-        positions, kinds, parts, hashes, references = _columns(self._transfers, 5)
-        numbers, sides, indexes, accounts, amounts = _columns(self._legs, 5)
+        count = self._count
+        positions, kinds, parts, hashes, references = _columns(self._transfers)
+        numbers, sides, indexes, accounts, amounts = _columns(self._legs)
         of_block = np.repeat(np.arange(len(self._blocks)), np.diff([*self._starts, count]))
         blocks = _table(self._blocks, BLOCK_SCHEMA)
         transfers = [
@@ -147,7 +157,7 @@ class LegColumns:
             pa.array(numbers, pa.int64()),
             pa.array(sides, pa.string()),
             pa.array(indexes, pa.int32()),
-            pa.array(accounts, pa.string()),
+            pa.array([self.account(account) for account in accounts], pa.string()),
             _amounts(amounts),
             pa.nulls(len(amounts), pa.binary()),
             pa.nulls(len(amounts), pa.int32()),
@@ -161,15 +171,6 @@ class LegColumns:
             _table(self._freezes, FREEZE_SCHEMA),
         )
 
-    def _add_transfer(self, kind: str, part: int, reference: str) -> int:
-        number = len(self._transfers)
-        self._transfers.append((self._position, kind, part, self._hash, reference))
-        self.references.add(reference)
-        return number
-
-    def _add_leg(self, number: int, side: str, index: int, account: str, amount: int) -> None:
-        self._legs.append((number, side, index, self.account(account), amount))
-
     def _reject_large(self, kind: str, part: int, reference: str | None, amount: int) -> None:
         what = f"{kind} {part} of transaction {self._position}"
         self.reject("too_large", f"{what} moves {amount} of {reference or self._native}: over 38 digits")
@@ -180,11 +181,12 @@ def _amounts(values: Sequence[int]) -> pa.Array:
     return pa.Array.from_buffers(AMOUNT, len(values), [None, pa.py_buffer(data)])
 
 
-def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[tuple[Any, ...]]:
-    return list(zip(*rows, strict=True)) if rows else [()] * width
+def _columns(flat: list[Any]) -> list[list[Any]]:
+    """The columns of rows that lie flat, one behind the other."""
+    return [flat[column::_WIDTH] for column in range(_WIDTH)]
 
 
 def _table(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
-    columns = _columns(rows, len(schema))
+    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
     return pa.table(arrays, schema=schema)

@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from chains.errors import BadAnswer, BranchChanged, NodeError, NodeRefused, RpcError
 from chains.evm_blocks import BlockHead, read_head
-from chains.evm_hex import Misread, OtherBranch, as_record, read_hash, read_height
-from chains.rpc import Call, RpcClient
+from chains.evm_hex import Fields, Misread, OtherBranch, as_record, read_hash, read_height
+from chains.evm_records import Told, Transaction
+from chains.rpc import Call, Decode, RpcClient
 
 BLOCK, RECEIPTS = "eth_getBlockByNumber", "eth_getBlockReceipts"
 TRACE_METHODS = {"trace_block": "trace_block", "callTracer": "debug_traceBlockByHash"}
@@ -22,25 +23,34 @@ _TRACER = {"tracer": "callTracer", "timeout": "120s"}
 _NO_METHOD = (-32601, -32004)
 
 
-def ask_blocks(client: RpcClient, first: int, last: int, *, full: bool) -> list[dict[str, Any]]:
-    """Return the blocks from `first` to `last`, each the child of the one before; raises NodeError."""
-    answers = client.call_many([(BLOCK, (hex(height), full)) for height in range(first, last + 1)])
-    blocks: list[dict[str, Any]] = []
+def ask_blocks(
+    client: RpcClient, first: int, last: int, *, full: bool, decode: Decode | None = None
+) -> list[Any]:
+    """Return the blocks from `first` to `last`, each the child of the one before; raises NodeError.
+
+    They are as `decode` made them, objects by default.
+    """
+    calls = [(BLOCK, (hex(height), full)) for height in range(first, last + 1)]
+    answers = client.call_many(calls, decode=decode)
     before: BlockHead | None = None
     for height, answer in enumerate(answers, first):
         if answer is None:
             raise client.bad_answer(BLOCK, f"it does not have block {height}")
         with reading(client, height, None, BLOCK):
-            block = as_record(answer, "block")
+            block = fields_of(answer)
             head = read_head(block)
             if head.height != height:
                 raise Misread("number", block["number"], hex(height))
         if before is not None and head.parent != before.hash:
             why = f"block {height} does not follow the block before it"
             raise explain(client, [before, head], BadAnswer(client.shown_url, method=BLOCK, why=why))
-        blocks.append(block)
         before = head
-    return blocks
+    return answers
+
+
+def fields_of(block: object) -> Fields:
+    """Return what the fields of a block can be asked from; raises `Misread` for what is no object."""
+    return block.records if isinstance(block, Told) else as_record(block, "block")
 
 
 @contextmanager
@@ -93,9 +103,15 @@ def find_receipts(client: RpcClient, block: Mapping[str, Any]) -> ReceiptsBy:
 
 
 def ask_receipts(
-    client: RpcClient, blocks: Sequence[Mapping[str, Any]], heads: Sequence[BlockHead], by: ReceiptsBy
-) -> list[list[Any]]:
-    """Return the receipts of each block; blocks without transactions are not asked for."""
+    client: RpcClient,
+    blocks: Sequence[Fields],
+    heads: Sequence[BlockHead],
+    by: ReceiptsBy,
+    *,
+    decode: Decode | None = None,
+) -> list[Any]:
+    """Return the receipts of each block, a list or what `decode` made of it; where it has no transactions
+    nothing is asked."""
     calls: list[Call] = []
     counts = []
     for block in blocks:
@@ -105,8 +121,8 @@ def ask_receipts(
             calls += [("eth_getTransactionReceipt", (text,)) for text in hashes]
         elif hashes:
             calls.append((RECEIPTS, (block["hash" if by == "hash" else "number"],)))
-    answers = iter(client.call_each(calls))
-    receipts: list[list[Any]] = []
+    answers = iter(client.call_each(calls, decode=decode))
+    receipts: list[Any] = []
     for head, count in zip(heads, counts, strict=True):
         if by == "transaction":
             found: Any = [next(answers) for _ in range(count)]
@@ -116,19 +132,26 @@ def ask_receipts(
             error = found if isinstance(found, RpcError) else None
         if error is not None:
             raise explain(client, [head], error)
-        if not isinstance(found, list):
+        if not isinstance(found, list | Told):
             why = f"block {head.height}: it gives no receipts"
             raise explain(client, [head], BadAnswer(client.shown_url, method=RECEIPTS, why=why))
         receipts.append(found)
     return receipts
 
 
-def transaction_hashes(block: Mapping[str, Any]) -> list[Any]:
+def transaction_hashes(block: Fields) -> list[Any]:
     """Return the hashes of a block's transactions, as the node wrote them."""
     transactions = block.get("transactions")
     if not isinstance(transactions, list):
         return []
-    return [entry.get("hash") if isinstance(entry, dict) else entry for entry in transactions]
+    return [
+        entry.hash
+        if isinstance(entry, Transaction)
+        else entry.get("hash")
+        if isinstance(entry, dict)
+        else entry
+        for entry in transactions
+    ]
 
 
 def find_tracing(client: RpcClient, block: Mapping[str, Any], wanted: str) -> str:
@@ -156,12 +179,17 @@ def _is_able(error: NodeError) -> bool:
     return isinstance(error, RpcError) and "genesis" in error.message.lower()
 
 
-def _trace_parameters(name: str, block: Mapping[str, Any]) -> tuple[Any, ...]:
+def _trace_parameters(name: str, block: Fields) -> tuple[Any, ...]:
     return (block["number"],) if name == "trace_block" else (block["hash"], _TRACER)
 
 
 def ask_traces(
-    client: RpcClient, blocks: Sequence[Mapping[str, Any]], heads: Sequence[BlockHead], name: str
+    client: RpcClient,
+    blocks: Sequence[Fields],
+    heads: Sequence[BlockHead],
+    name: str,
+    *,
+    decode: Decode | None = None,
 ) -> list[Any]:
     """Return the trace answer of each block; None where there can be nothing in it, or no node to tell."""
     wanted = [_is_traced(block, head, name) for block, head in zip(blocks, heads, strict=True)]
@@ -170,7 +198,7 @@ def ask_traces(
         for block, asked in zip(blocks, wanted, strict=True)
         if asked
     ]
-    answers = iter(client.call_each(calls))
+    answers = iter(client.call_each(calls, decode=decode))
     traces: list[Any] = []
     for head, asked in zip(heads, wanted, strict=True):
         answer = next(answers) if asked else None
@@ -180,7 +208,7 @@ def ask_traces(
     return traces
 
 
-def _is_traced(block: Mapping[str, Any], head: BlockHead, name: str) -> bool:
+def _is_traced(block: Fields, head: BlockHead, name: str) -> bool:
     if name == "none" or head.height == 0:
         return False
     mined = block.get("difficulty") not in (None, "0x0")

@@ -19,10 +19,13 @@ from chains.errors import NodeError, NodeUnavailable, RpcError
 from chains.rejections import shown
 from chains.web import OVERLOADED, HttpClient, Passing, RpcLimits, TooLarge, retry_after
 
-__all__ = ["Call", "RpcClient", "RpcLimits", "brief", "is_overload"]
+__all__ = ["Call", "Decode", "RpcClient", "RpcLimits", "brief", "is_overload"]
 
 Call = tuple[str, Sequence[Any]]
 """A method and its parameters."""
+
+Decode = Callable[[bytes], Any]
+"""What turns the bytes of an answer into objects, and raises ValueError or RecursionError for no JSON."""
 
 _NO_BATCH = frozenset({400, 405, 413, 422})
 _WARMING_UP = -28  # Bitcoin Core
@@ -50,7 +53,7 @@ class RpcClient(HttpClient):
         url: str,
         *,
         limits: RpcLimits | None = None,
-        decode: Callable[[bytes], Any] = orjson.loads,
+        decode: Decode = orjson.loads,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         super().__init__(url, limits=limits, decode=decode, sleep=sleep)
@@ -64,23 +67,27 @@ class RpcClient(HttpClient):
         """
         return self.call_many([(method, params)])[0]
 
-    def call_many(self, calls: Sequence[Call]) -> list[Any]:
+    def call_many(self, calls: Sequence[Call], *, decode: Decode | None = None) -> list[Any]:
         """Return the results of many calls in their order; the first RpcError among them is raised."""
-        results = self.call_each(calls)
+        results = self.call_each(calls, decode=decode)
         for result in results:
             if isinstance(result, RpcError):
                 raise result
         return results
 
-    def call_each(self, calls: Sequence[Call]) -> list[Any | RpcError]:
-        """Return the result of each call in their order, an RpcError where the node answered with one."""
+    def call_each(self, calls: Sequence[Call], *, decode: Decode | None = None) -> list[Any | RpcError]:
+        """Return the result of each call in their order, an RpcError where the node answered with one.
+
+        `decode` stands in for that of the client: what it makes of a `result` is returned as it is.
+        """
+        decode = decode or self._decode
         results: list[Any | RpcError] = [None] * len(calls)
         places, size, failures = list(range(len(calls))), self._batch_size, 0
         while places:
             size = min(size, self._batch_size)
             asked = places[:size]
             try:
-                left, trouble = self._exchange(calls, asked, results)
+                left, trouble = self._exchange(calls, asked, results, decode)
             except (_TooMuch, TooLarge):
                 size = len(asked) // 2
                 continue
@@ -105,7 +112,7 @@ class RpcClient(HttpClient):
         return NodeUnavailable(self.shown_url, why=trouble.why, attempts=attempts)
 
     def _exchange(
-        self, calls: Sequence[Call], places: list[int], results: list[Any | RpcError]
+        self, calls: Sequence[Call], places: list[int], results: list[Any | RpcError], decode: Decode
     ) -> tuple[list[int], Passing | None]:
         """Ask once for the calls at `places`; return those to be asked again, and why."""
         wanted = {next(self._ids): place for place in places}
@@ -115,7 +122,8 @@ class RpcClient(HttpClient):
         ]
         method = calls[places[0]][0]
         self._wait_turn(len(asked))
-        answer = self._post(orjson.dumps(asked if len(asked) > 1 else asked[0]), method, calls=len(asked))
+        body = orjson.dumps(asked if len(asked) > 1 else asked[0])
+        answer = self._post(body, method, decode, calls=len(asked))
         if len(asked) > 1 and not isinstance(answer, list):
             self._one_for_all(answer, method, len(asked))
         answers = answer if len(asked) > 1 else [answer]
@@ -176,7 +184,7 @@ class RpcClient(HttpClient):
         """Send smaller batches from now on than the one that was refused; 1 is a single call, no batch."""
         self._batch_size = max(1, min(self._batch_size, refused // 2))
 
-    def _post(self, body: bytes, method: str, *, calls: int) -> Any:
+    def _post(self, body: bytes, method: str, decode: Decode, *, calls: int) -> Any:
         """Send one request and decode its answer; raises Passing, _TooMuch, NodeRefused and BadAnswer."""
         many = calls > 1
         status, headers, data = self._send("POST", self._address, method, body=body, many=many)
@@ -184,7 +192,7 @@ class RpcClient(HttpClient):
             raise Passing(f"HTTP status {status}", retry_after(headers.get("Retry-After")))
         answer: Any = None
         try:
-            answer = self._decode(data)
+            answer = decode(data)
         except (ValueError, RecursionError) as error:
             if status == 200:
                 raise Passing(
@@ -229,7 +237,7 @@ def _read_error(error: Any) -> tuple[int, str]:
 def _same(one: Any, other: Any) -> bool:
     try:
         return bool(one == other)
-    except RecursionError:
+    except (ValueError, RecursionError):
         return False
 
 

@@ -143,8 +143,15 @@ def decode_log(log: Mapping[str, Any], profile: str | None = None) -> TokenEvent
 
     `profile` is that of the contract that emitted it. Raises `Misread` for topics or data that are no log's.
     """
-    topics, data = log.get("topics"), log.get("data")
-    if type(topics) is not list or len(topics) > 4:
+    topics = log.get("topics")
+    if type(topics) is not list:
+        raise Misread("topics", topics, "a list of up to four topics")
+    return decode_event(topics, log.get("data"), profile)
+
+
+def decode_event(topics: Sequence[Any], data: Any, profile: str | None = None) -> TokenEvent | None:
+    """Return what the log with these topics and data does, as `decode_log`; raises `Misread`."""
+    if len(topics) > 4:
         raise Misread("topics", topics, "a list of up to four topics")
     if type(data) is not str or data[:2] != "0x" or len(data) % 2:
         raise Misread("data", data, "bytes in hexadecimal")

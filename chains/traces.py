@@ -39,8 +39,9 @@ _CALL_KINDS = {
     "STATICCALL": OTHER,
     "CALLCODE": OTHER,
 }
-_TRACE_CALLS = {"call": CALL, "delegatecall": OTHER, "staticcall": OTHER, "callcode": OTHER}
-_DEEPEST = 1025  # calls nest up to 1,024 deep
+TRACE_CALLS = {"call": CALL, "delegatecall": OTHER, "staticcall": OTHER, "callcode": OTHER}
+FOREIGN_CODE = ("delegatecall", "callcode")  # calls that run another's code on the caller's balance
+DEEPEST = 1025  # calls nest up to 1,024 deep
 
 
 class Frame(NamedTuple):
@@ -167,8 +168,8 @@ def read_call_tree(root: object) -> list[Frame]:
         value, depth = waiting.pop()
         if type(value) is not dict:
             raise Misread("calls", value, "a call")
-        if depth > _DEEPEST:
-            raise Misread("calls", depth, f"calls nested at most {_DEEPEST} deep")
+        if depth > DEEPEST:
+            raise Misread("calls", depth, f"calls nested at most {DEEPEST} deep")
         frames.append(_read_call(value, depth))
         inner = value.get("calls")
         if inner:
@@ -218,7 +219,7 @@ def read_traces(traces: Sequence[Mapping[str, Any]]) -> list[Frame]:
 
 def _read_place(address: object) -> tuple[int, ...]:
     place = as_list(address, "traceAddress")
-    if len(place) > _DEEPEST or not all(type(step) is int and 0 <= step < 2**31 for step in place):
+    if len(place) > DEEPEST or not all(type(step) is int and 0 <= step < 2**31 for step in place):
         raise Misread("traceAddress", address, "a list of numbers")
     return tuple(place)
 
@@ -238,13 +239,13 @@ def _read_trace(trace: Mapping[str, Any], depth: int) -> Frame:
         created = result.get("address") if isinstance(result, dict) else None
         value = as_quantity(action.get("value"), "value")
         return Frame(depth, CREATE, action.get("from"), created, created, value, failed)
-    form = _TRACE_CALLS.get(name) if kind == "call" and type(name) is str else None
+    form = TRACE_CALLS.get(name) if kind == "call" and type(name) is str else None
     if form is None:
         raise Misread("type", f"{kind} {name}", "a call, a create or a suicide")
     text = action.get("value")
     value = 0 if text is None and form == OTHER else as_quantity(text, "value")
     source, target = action.get("from"), action.get("to")
-    account = source if name in ("delegatecall", "callcode") else target
+    account = source if name in FOREIGN_CODE else target
     return Frame(depth, form, source, target, account, value, failed)
 
 
@@ -260,12 +261,12 @@ def find_movements(frames: Sequence[Frame], *, survives: Callable[[str], bool]) 
     created: set[str] = set()
     gone: dict[str, int] = {}  # deleted accounts, and how many movements came before
     accounts: list[Any] = []  # of the frames that the present one is inside of
-    dead = _DEEPEST + 1
+    dead = DEEPEST + 1
     for part, frame in enumerate(frames):
         depth, kind, _, target, account, value, failed = frame
         if depth > dead:
             continue
-        dead = depth if failed else _DEEPEST + 1
+        dead = depth if failed else DEEPEST + 1
         if failed:
             continue
         del accounts[depth:]
