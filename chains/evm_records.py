@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from chains.deep_json import decode_json
-from chains.evm_hex import Misread
+from chains.evm_hex import Misread, NotPlain
 
 T = TypeVar("T")
 
@@ -134,12 +134,26 @@ class Trace(_Record):
 
 
 class Told(Generic[T]):
-    """An answer of the usual form: its records, and the JSON that they were read from."""
+    """An answer that begins as one of the usual form does: its JSON, and the records in it when asked for.
 
-    __slots__ = ("_data", "records")
+    Records of many blocks at once would fill the memory next to the processor: those that are not kept are
+    made when a block's turn comes, and given up after it.
+    """
 
-    def __init__(self, records: T, data: msgspec.Raw) -> None:
-        self.records, self._data = records, data
+    __slots__ = ("_data", "_decoder", "_kept")
+
+    def __init__(self, data: msgspec.Raw, decoder: msgspec.json.Decoder[T], kept: T | None = None) -> None:
+        self._data, self._decoder, self._kept = data, decoder, kept
+
+    @property
+    def records(self) -> T:
+        """The records; raises `NotPlain` where the answer has another form."""
+        if self._kept is not None:
+            return self._kept
+        try:
+            return self._decoder.decode(self._data)
+        except (ValueError, RecursionError):
+            raise NotPlain from None
 
     def plain(self) -> Any:
         """Return the whole answer as plain objects; raises ValueError for a number that is out of range."""
@@ -171,11 +185,8 @@ class _Envelope(msgspec.Struct, gc=False):
 _ENVELOPES = msgspec.json.Decoder(list[_Envelope] | _Envelope)
 
 
-def _decode_answers(data: bytes, *, records: msgspec.json.Decoder[Any]) -> Any:
-    """Decode the answers to one or more calls, each result as a `Told` where it has the form of `records`.
-
-    Raises ValueError for what is no JSON.
-    """
+def _decode_answers(data: bytes, *, tell: Callable[[msgspec.Raw], Any]) -> Any:
+    """Decode the answers to one or more calls, each result by `tell`; raises ValueError for no JSON."""
     # Text outside ASCII is the one thing that is not looked at in fields that are passed over.
     if not data.isascii():
         return decode_json(data)
@@ -184,28 +195,34 @@ def _decode_answers(data: bytes, *, records: msgspec.json.Decoder[Any]) -> Any:
     except (ValueError, RecursionError):
         return decode_json(data)
     envelopes = found if isinstance(found, list) else [found]
-    if any(envelope.error is not None or envelope.result is msgspec.UNSET for envelope in envelopes):
-        return decode_json(data)
-    answers = [{"id": envelope.id, "result": _tell(envelope.result, records)} for envelope in envelopes]
+    answers = []
+    for envelope in envelopes:
+        if envelope.error is not None or envelope.result is msgspec.UNSET:
+            return decode_json(data)
+        answers.append({"id": envelope.id, "result": tell(envelope.result)})
     return answers if isinstance(found, list) else answers[0]
 
 
-def _tell(data: Any, records: msgspec.json.Decoder[Any]) -> Any:
+def _tell_block(data: msgspec.Raw) -> Any:
     try:
-        return Told(records.decode(data), data)
+        return Told(data, _BLOCK, _BLOCK.decode(data))
     except (ValueError, RecursionError):
         return decode_json(bytes(data))
 
 
-def _decoder(form: Any) -> Callable[[bytes], Any]:
-    return partial(_decode_answers, records=msgspec.json.Decoder(form))
+def _tell_list(data: msgspec.Raw, decoder: msgspec.json.Decoder[Any]) -> Any:
+    return Told(data, decoder) if memoryview(data)[:1].tobytes() == b"[" else decode_json(bytes(data))
 
 
-decode_blocks = _decoder(Block)
+_BLOCK = msgspec.json.Decoder(Block)
+_RECEIPTS = msgspec.json.Decoder(list[Receipt])
+_TRACES = msgspec.json.Decoder(list[Trace])
+
+decode_blocks = partial(_decode_answers, tell=_tell_block)
 """Decodes blocks with their transactions, for `RpcClient`."""
 
-decode_receipts = _decoder(list[Receipt])
+decode_receipts = partial(_decode_answers, tell=partial(_tell_list, decoder=_RECEIPTS))
 """Decodes the receipts of blocks, for `RpcClient`."""
 
-decode_traces = _decoder(list[Trace])
+decode_traces = partial(_decode_answers, tell=partial(_tell_list, decoder=_TRACES))
 """Decodes the traces of blocks that trace_block gives, for `RpcClient`."""
