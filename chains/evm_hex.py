@@ -194,11 +194,15 @@ def read_addresses(texts: Sequence[str]) -> list[str]:
 def _read_fixed(texts: Sequence[str], width: int) -> bytes:
     """The bytes of texts of one width, without the 0x that each begins with."""
     joined = "".join(texts)
-    if texts and not (joined.isalnum() and joined.isascii() and set(map(len, texts)) == {width}):
-        raise NotPlain
-    if joined.count("0x") != len(texts) or joined[1::width] != "x" * len(texts):
+    if (
+        set(map(len, texts)) - {width}
+        or joined[::width] + joined[1::width] != len(texts) * "0" + len(texts) * "x"
+    ):
         raise NotPlain
     try:
-        return bytes.fromhex(joined.replace("0x", ""))
+        data = bytes.fromhex(joined.replace("0x", ""))
     except ValueError:
         raise NotPlain from None
+    if 2 * len(data) != len(texts) * (width - 2):  # it passes over spaces
+        raise NotPlain
+    return data

@@ -138,6 +138,8 @@ class LegColumns:
         count = self._count
         positions, kinds, parts, hashes, references = _columns(self._transfers)
         numbers, sides, indexes, accounts, amounts = _columns(self._legs)
+        if self.account is not str:
+            accounts = [self.account(account) for account in accounts]
         of_block = np.repeat(np.arange(len(self._blocks)), np.diff([*self._starts, count]))
         blocks = _table(self._blocks, BLOCK_SCHEMA)
         transfers = [
@@ -157,7 +159,7 @@ class LegColumns:
             pa.array(numbers, pa.int64()),
             pa.array(sides, pa.string()),
             pa.array(indexes, pa.int32()),
-            pa.array([self.account(account) for account in accounts], pa.string()),
+            pa.array(accounts, pa.string()),
             _amounts(amounts),
             pa.nulls(len(amounts), pa.binary()),
             pa.nulls(len(amounts), pa.int32()),

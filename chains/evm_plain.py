@@ -216,12 +216,12 @@ def _split_traces(
     The calls must stand in the order of the transactions, each one's as a tree in pre-order.
     """
     _hold({trace.block_hash for trace in traces} <= {None, block.hash})
-    calls = [trace for trace in traces if trace.type != "reward"]
+    paid = [trace for trace in traces if trace.type == "reward"]
     rewards = [
         (as_address(trace.action.author, "author"), as_quantity(trace.action.value, "value"))
-        for trace in traces
-        if trace.type == "reward"
+        for trace in paid
     ]
+    calls = [trace for trace in traces if trace.type != "reward"] if paid else traces
     transactions = block.transactions
     starts = [order for order, call in enumerate(calls) if not call.trace_address]
     _hold(len(starts) == len(transactions), [*starts, len(calls)][0] == 0)

@@ -117,3 +117,27 @@ def test_no_lie_passes_for_plain_that_is_refused_by_careful_reading(*, junk: boo
 @pytest.mark.parametrize("junk", [False, True])
 def test_no_lie_passes_for_plain_ten_thousand_times(*, junk: bool) -> None:
     assert tell_lies(range(1000, 11_000), junk=junk)["plain"] > 1000
+
+
+def test_an_answer_is_told_in_records_only_if_all_of_it_is_json_of_their_form() -> None:
+    block = orjson.dumps({"jsonrpc": "2.0", "id": 1, "result": load(ANSWERS[0])["block"]})
+    one = decode_blocks(block)["result"]
+    assert isinstance(one, Told)
+    assert as_plain(one) == load(ANSWERS[0])["block"]
+    assert one == decode_blocks(block.replace(b",", b" , "))["result"]  # the same, written otherwise
+    assert one != decode_blocks(block.replace(b'"miner":"0x', b'"miner":"0y'))["result"]
+    assert isinstance(decode_blocks(block.replace(b'"number":"', b'"number":7,"no":"'))["result"], dict)
+    for broken in (block[:-1], block.replace(b'"logsBloom":"0x', b'"logsBloom":"\xff'), block + b"x"):
+        with pytest.raises(ValueError, match=r"."):
+            decode_blocks(broken)
+    assert decode_receipts(b'{"id":1,"result":null}')["result"] is None
+    failure = b'[{"id":1,"result":[]},{"id":2,"error":{"code":-1}},{"id":3}]'
+    assert decode_receipts(failure) == orjson.loads(failure)
+
+
+def test_a_number_out_of_range_in_an_answer_that_needs_care_is_misread() -> None:
+    answer = decode_receipts(b'{"id":1,"result":[{"of":1e400}]}')["result"]
+    with pytest.raises(NotPlain):
+        _ = answer.records
+    with pytest.raises(Misread, match="answer"):
+        as_plain(answer)
