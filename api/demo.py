@@ -13,7 +13,7 @@ from api.commands.common import code_version, say, show_rows, show_steps
 from api.settings import Settings
 from chains.address import find_chain
 from chains.errors import FileError
-from chains.mapping import PaymentMapping
+from chains.files.mapping import PaymentMapping
 from datasets.ingest import import_file
 from datasets.labels import import_labels
 from datasets.prices import import_prices

@@ -74,7 +74,7 @@ def create_bare(database: str, file: str) -> int:
 
 def read_evm(url: str, first: str, last: str, internal: str) -> int:
     """Read blocks of an EVM node as legs; returns how many."""
-    from chains.evm import EvmNode
+    from chains.evm.node import EvmNode
     from chains.registry import find_chain
 
     with EvmNode(url, find_chain("eip155:31337"), internal=internal) as node:
@@ -102,7 +102,7 @@ def read_with_web3(url: str, first: str, last: str) -> int:
 def decode_core(file: str) -> int:
     """Decode blocks as Bitcoin Core answers them (getblock 3) to legs; returns transactions."""
     from chains.assets import native_asset
-    from chains.bitcoin_blocks import decode_block, read_exact
+    from chains.bitcoin.blocks import decode_block, read_exact
     from chains.registry import find_chain
 
     chain, count = find_chain("bitcoin-regtest"), 0

@@ -13,7 +13,7 @@ from benchmarks.report import ROOT, Figure, report
 os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / "var" / "cache" / "numba"))
 
 from chains.address import find_chain
-from chains.mapping import PaymentMapping
+from chains.files.mapping import PaymentMapping
 from datasets.ingest import import_file
 from datasets.labels import import_labels
 from datasets.prices import import_prices

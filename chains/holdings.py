@@ -13,7 +13,7 @@ from json import loads
 from typing import Any
 
 from chains.address import tron_hex
-from chains.bitcoin_scripts import script_holder
+from chains.bitcoin.scripts import script_holder
 from chains.errors import LedgerError, RpcError
 from chains.registry import Chain
 from chains.rpc import Call, RpcClient, RpcLimits

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chains.address import Chain
-from chains.beside import Beside
 from chains.errors import FileError
-from chains.files import PaymentMapping, read_layout
+from chains.files.beside import Beside
+from chains.files.layouts import PaymentMapping, read_layout
 from chains.ledger import LegBatch
 from datasets.ahead import read_ahead
 from datasets.custody import count_rows, hash_file, while_unchanged

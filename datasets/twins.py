@@ -1,7 +1,7 @@
 """Transfers that one source places and an indexer does not: what both tell is in the ledger once.
 
 An API without log indices gives token transfers, and most give calls, a negative part made from what they say
-(`chains/evm_indexer.py`). Where a transfer of the same transaction, kind, asset, parties and amount has its
+(`chains/evm/indexer.py`). Where a transfer of the same transaction, kind, asset, parties and amount has its
 true part, that one stays and the other goes; the k-th of several equal ones needs a k-th twin.
 """
 

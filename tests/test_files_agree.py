@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from chains.beside import find_beside
-from chains.evm import EvmNode
-from chains.files import read_layout
+from chains.evm.node import EvmNode
+from chains.files.beside import find_beside
+from chains.files.layouts import read_layout
 from chains.ledger import LegBatch
 from chains.registry import find_chain
 from tests.nodes.anvil import Anvil, run_anvil

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from chains.bitcoin import BitcoinNode
+from chains.bitcoin.node import BitcoinNode
 from chains.errors import SilkscreenError
-from chains.evm import EvmNode
+from chains.evm.node import EvmNode
 from chains.ledger import LegBatch
 from chains.nodes import BlockSource
 from chains.registry import find_chain

@@ -95,8 +95,8 @@ def import_transfers(  # noqa: PLR0917  (each parameter is an option of the comm
     """
     settings = read_settings(folder)
     from chains.address import find_chain
-    from chains.beside import find_beside
-    from chains.files import PaymentMapping
+    from chains.files.beside import find_beside
+    from chains.files.layouts import PaymentMapping
     from datasets.ingest import import_file
     from datasets.status import write_status
     from datasets.store import open_ledger
@@ -290,7 +290,7 @@ def _matches(path: Path) -> list[Path]:
 
 def holds_rows(path: Path) -> bool:
     """Tell by its name whether a file is of a format that transfers are read from."""
-    from chains.rows import file_format
+    from chains.files.rows import file_format
 
     try:
         file_format(path)

@@ -193,7 +193,7 @@ def open_source(
     if api is None and rpc is None:
         raise InputError("name where to read from: --api URL (an indexer) or --rpc URL (a node)")
     if chain.family == "bitcoin" and not chain.simulated:
-        from chains.bitcoin_service import CONFIRMATIONS, BitcoinService
+        from chains.bitcoin.service import CONFIRMATIONS, BitcoinService
 
         if api is not None and rpc is not None:
             raise InputError("a history of Bitcoin's comes from one place: give --api or --rpc")
@@ -208,7 +208,7 @@ def open_source(
             limits=limits,
         )
     if chain.family == "evm" and not chain.simulated and api is not None:
-        from chains.evm_indexer import EvmIndexer
+        from chains.evm.indexer import EvmIndexer
 
         if first or profiles:
             raise InputError("an API gives whole histories: --from and --profile are for logs (--rpc alone)")
@@ -222,7 +222,7 @@ def open_source(
             limits=limits,
         )
     if chain.family in ("evm", "tron") and not chain.simulated and rpc is not None:
-        from chains.evm_history import LogHistory
+        from chains.evm.history import LogHistory
 
         if api is not None:
             raise InputError(f"{chain.name} is read from a node's logs alone: leave out --api")

@@ -135,7 +135,7 @@ def open_node(
 ) -> "BlockSource":
     """Return the open node of a chain that can be read block by block; raises InputError for another."""
     if chain.family == "bitcoin" and not chain.simulated:
-        from chains.bitcoin import BitcoinNode
+        from chains.bitcoin.node import BitcoinNode
 
         if listed or profiles or internal != "auto":
             raise InputError(
@@ -143,11 +143,11 @@ def open_node(
             )
         return BitcoinNode(url, chain, limits=limits)
     if chain.family == "evm" and not chain.simulated:
-        from chains.evm import EvmNode
+        from chains.evm.node import EvmNode
 
         return EvmNode(url, chain, limits=limits, listed=listed, profiles=profiles, internal=internal)
     if chain.family == "tron":
-        from chains.tron import TronNode
+        from chains.evm.tron import TronNode
 
         return TronNode(url, chain, limits=limits, listed=listed, profiles=profiles)
     raise InputError(

@@ -208,7 +208,7 @@ def test_what_cannot_be_is_refused_in_one_line(
 
 def test_an_indexer_that_is_down_is_named(node: RegtestNode, tmp_path: Path) -> None:
     script = (
-        "import functools, chains.bitcoin_service, chains.rpc\n"
+        "import functools, chains.bitcoin.service, chains.rpc\n"
         "quick = functools.partial(chains.rpc.RpcLimits, attempts=2, first_pause_seconds=0.01)\n"
         "chains.rpc.RpcLimits = quick\n"
         "from api.cli import main; main()"

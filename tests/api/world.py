@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from api.settings import Settings
 from chains.address import encode_segwit, find_chain
-from chains.files import PaymentMapping
+from chains.files.layouts import PaymentMapping
 from datasets.ingest import import_file
 from datasets.labels import import_labels
 from datasets.status import write_status

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from chains.bitcoin import BitcoinNode
+from chains.bitcoin.node import BitcoinNode
 from chains.errors import RpcError
 from chains.registry import find_chain
 from chains.rpc import RpcLimits

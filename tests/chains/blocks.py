@@ -19,7 +19,7 @@ from embit.transaction import (  # type: ignore[import-untyped]
 )
 
 from chains.assets import native_asset
-from chains.bitcoin_blocks import decode_block
+from chains.bitcoin.blocks import decode_block
 from chains.ledger import Asset, LegBatch
 from chains.registry import Chain, find_chain
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chains.evm_blocks import BlockAnswers, ChainRules, decode_block
-from chains.evm_events import Questions
-from chains.evm_hex import as_list, as_record
-from chains.evm_legs import LegColumns
+from chains.evm.blocks import BlockAnswers, ChainRules, decode_block
+from chains.evm.events import Questions
+from chains.evm.hex import as_list, as_record
+from chains.evm.legs import LegColumns
+from chains.evm.traces import read_frames
 from chains.ledger import LegBatch
-from chains.traces import read_frames
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "evm"
 ANSWERS = sorted(path.name.removesuffix(".json.gz") for path in GOLDEN.glob("*.json.gz"))

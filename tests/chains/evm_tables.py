@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from chains.beside import find_beside
-from chains.files import read_layout
+from chains.files.beside import find_beside
+from chains.files.layouts import read_layout
 from chains.registry import Chain, find_chain
 from tests.chains.legs import Read, gather, txid
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from chains.evm.tokens import TRANSFER, event_topic
 from chains.ledger import LegBatch
-from chains.tokens import TRANSFER, event_topic
 from tests.nodes.anvil import Anvil, run_anvil
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "evm"

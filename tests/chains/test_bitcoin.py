@@ -6,10 +6,10 @@ from typing import Any
 import orjson
 import pytest
 
-from chains import bitcoin
-from chains.bitcoin import BitcoinNode
-from chains.bitcoin_blocks import read_exact
-from chains.bitcoin_scripts import script_holder
+from chains.bitcoin import node as bitcoin
+from chains.bitcoin.blocks import read_exact
+from chains.bitcoin.node import BitcoinNode
+from chains.bitcoin.scripts import script_holder
 from chains.errors import BadAnswer, BranchChanged, InputError, NodeRefused, RpcError, WrongChain
 from chains.ledger import LEG_SCHEMA, TRANSFER_SCHEMA, LegBatch
 from chains.registry import find_chain

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chains.bitcoin_blocks import read_exact
-from chains.bitcoin_faults import exact_sat
+from chains.bitcoin.blocks import read_exact
+from chains.bitcoin.faults import exact_sat
 from chains.errors import BadAnswer
 from tests.chains.blocks import COIN, Out, Tx, read, read_lines, show_block, small_block, spend
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from chains.bitcoin_blocks import decode_block, decode_blocks, merkle_root, read_exact
-from chains.bitcoin_faults import exact_sat
-from chains.bitcoin_files import read_bitcoin
+from chains.bitcoin.blocks import decode_block, decode_blocks, merkle_root, read_exact
+from chains.bitcoin.faults import exact_sat
 from chains.errors import BadAnswer
+from chains.files.bitcoin import read_bitcoin
 from chains.ledger import BLOCK_SCHEMA
 from chains.registry import find_chain
 from tests.chains.blocks import (

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from chains.errors import ColumnError, FileError
-from chains.files import read_layout
+from chains.files.layouts import read_layout
 from chains.registry import find_chain
 from tests.chains.legs import Read, gather, key_address, legs_of, reasons, txid, witness_address
 

@@ -7,7 +7,7 @@ import pytest
 from embit import base58, bech32  # type: ignore[import-untyped]
 
 from chains.address import canonical_address, script_account
-from chains.bitcoin_scripts import script_holder, script_holders
+from chains.bitcoin.scripts import script_holder, script_holders
 from chains.registry import CHAINS, Chain, find_chain
 
 HASH = bytes(range(20))

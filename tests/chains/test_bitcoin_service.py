@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from chains import bitcoin_indexers
-from chains.bitcoin import BitcoinNode
-from chains.bitcoin_scripts import script_holder
-from chains.bitcoin_service import BitcoinService, load_library
+from chains.bitcoin import indexers as bitcoin_indexers
+from chains.bitcoin.node import BitcoinNode
+from chains.bitcoin.scripts import script_holder
+from chains.bitcoin.service import BitcoinService, load_library
 from chains.errors import BadAnswer, InputError, NodeError, NodeRefused, NodeUnavailable, RpcError, WrongChain
 from chains.history import History
 from chains.registry import find_chain
@@ -250,7 +250,7 @@ def test_import_leaves_no_trace_outside_the_folder(
     script = (
         "import sys, logging, warnings\n"
         "from pathlib import Path\n"
-        "from chains.bitcoin_service import BitcoinService\n"
+        "from chains.bitcoin.service import BitcoinService\n"
         "from chains.registry import find_chain\n"
         "filters = list(warnings.filters)\n"
         "place = Path(sys.argv[2])\n"

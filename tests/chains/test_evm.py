@@ -12,7 +12,7 @@ import pytest
 import rlp  # type: ignore[import-untyped]
 
 from chains.errors import BadAnswer, BranchChanged, InputError, NodeError, RpcError, WrongChain
-from chains.evm import EvmNode
+from chains.evm.node import EvmNode
 from chains.ledger import LegBatch
 from chains.registry import find_chain
 from chains.rpc import RpcLimits

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from chains.evm_blocks import ChainRules
-from chains.evm_hex import Misread, OtherBranch
-from chains.evm_legs import LARGEST
-from chains.evm_rewards import ethereum_reward, ethereum_rewards
+from chains.evm.blocks import ChainRules
+from chains.evm.hex import Misread, OtherBranch
+from chains.evm.legs import LARGEST
+from chains.evm.rewards import ethereum_reward, ethereum_rewards
+from chains.evm.tokens import TRANSFER
 from chains.ledger import BLOCK_SCHEMA, FREEZE_SCHEMA, LEG_SCHEMA, REJECT_SCHEMA, TRANSFER_SCHEMA
-from chains.tokens import TRANSFER
 from tests.chains.evm_golden import ANSWERS, GOLDEN, decode, load
 from tests.chains.evm_world import show_legs, word
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from chains.errors import ColumnError, FileError
-from chains.evm_files import created_account
+from chains.files.evm import created_account
 from chains.registry import find_chain
 from tests.chains.evm_tables import (
     BLOCK,

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from chains.errors import BadAnswer, InputError, NodeError, WrongChain
-from chains.evm import EvmNode
-from chains.evm_history import LogHistory
+from chains.evm.history import LogHistory
+from chains.evm.node import EvmNode
 from chains.history import History
 from chains.ledger import LegBatch
 from chains.registry import find_chain
@@ -127,8 +127,8 @@ def test_only_final_blocks_are_read_and_the_rest_is_counted(node: Anvil) -> None
 
 
 def test_a_service_is_cut_and_gone_on_with(node: Anvil, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chains.evm_logs.FIRST_STEP", 4)
-    monkeypatch.setattr("chains.evm_history.LONGEST_STEP", 4)
+    monkeypatch.setattr("chains.evm.logs.FIRST_STEP", 4)
+    monkeypatch.setattr("chains.evm.history.LONGEST_STEP", 4)
     account = node.accounts[1].address.lower()
     with LogHistory(node.url, CHAIN, confirmations=1) as source:
         whole = rows(source.read_history(account, first=0, most=10_000).batch)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from chains import evm_lists
 from chains.errors import BadAnswer, InputError, NodeError, NodeRefused, NodeUnavailable, RpcError, WrongChain
-from chains.evm import EvmNode
-from chains.evm_indexer import EvmIndexer, made_part
+from chains.evm import lists as evm_lists
+from chains.evm.indexer import EvmIndexer, made_part
+from chains.evm.node import EvmNode
 from chains.history import History
 from chains.ledger import LegBatch
 from chains.registry import find_chain

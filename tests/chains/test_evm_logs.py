@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from chains.errors import BadAnswer, RpcError
-from chains.evm_logs import FIRST_STEP, read_logs
+from chains.evm.logs import FIRST_STEP, read_logs
+from chains.evm.tokens import TRANSFER
 from chains.rpc import RpcClient, RpcLimits
-from chains.tokens import TRANSFER
 from tests.chains.evm_front import NO_METHOD, Change, front
 from tests.chains.evm_world import World, build_world
 from tests.chains.test_evm_blocks import JUNK

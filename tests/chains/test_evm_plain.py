@@ -8,15 +8,15 @@ from typing import Any
 import orjson
 import pytest
 
-from chains.evm_blocks import BlockAnswers, ChainRules, decode_block, read_head
-from chains.evm_events import Questions
-from chains.evm_hex import Misread, NotPlain, OtherBranch
-from chains.evm_legs import LegColumns
-from chains.evm_plain import add_plain_block, gather_plain
-from chains.evm_records import Told, as_plain, decode_blocks, decode_receipts, decode_traces
+from chains.evm.blocks import BlockAnswers, ChainRules, decode_block, read_head
+from chains.evm.events import Questions
+from chains.evm.hex import Misread, NotPlain, OtherBranch
+from chains.evm.legs import LegColumns
+from chains.evm.plain import add_plain_block, gather_plain
+from chains.evm.records import Told, as_plain, decode_blocks, decode_receipts, decode_traces
+from chains.evm.traces import read_frames
 from chains.ledger import LegBatch
 from chains.rpc import Decode
-from chains.traces import read_frames
 from tests.chains.evm_golden import ANSWERS, OWNER, load, profiles
 from tests.nodes.lies import Liar
 

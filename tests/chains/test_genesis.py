@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chains.errors import FileError
-from chains.files import read_layout
+from chains.files.layouts import read_layout
 from chains.registry import Chain, find_chain
 from tests.chains.legs import Read, gather, legs_of, reasons
 

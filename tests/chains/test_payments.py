@@ -13,7 +13,7 @@ import pytest
 
 from chains.encoding import encode_base58check
 from chains.errors import ColumnError, FileError
-from chains.files import PaymentMapping, read_layout
+from chains.files.layouts import PaymentMapping, read_layout
 from chains.registry import Chain, find_chain
 from tests.chains.legs import Read, gather, legs_of, reasons
 

@@ -8,7 +8,7 @@ import pytest
 
 from chains.address import candidate_accounts, key_form, parse_account
 from chains.errors import AddressError, UnknownChain
-from chains.files import PaymentMapping, read_layout
+from chains.files.layouts import PaymentMapping, read_layout
 from chains.registry import find_chain
 from tests.chains.legs import Read, gather
 from tests.shared_data import shared_data

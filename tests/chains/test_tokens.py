@@ -3,9 +3,8 @@
 import pytest
 
 from chains.errors import AddressError, InputError
-from chains.evm_hex import Misread
-from chains.registry import find_chain
-from chains.tokens import (
+from chains.evm.hex import Misread
+from chains.evm.tokens import (
     PROFILES,
     TRANSFER,
     TokenEvent,
@@ -14,6 +13,7 @@ from chains.tokens import (
     find_profiles,
     profile_topics,
 )
+from chains.registry import find_chain
 from tests.chains.evm_world import word
 
 ETHEREUM, TRON = find_chain("ethereum"), find_chain("tron")

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from chains.evm_hex import Misread, OtherBranch
-from chains.traces import (
+from chains.evm.hex import Misread, OtherBranch
+from chains.evm.traces import (
     Movement,
     find_movements,
     read_call_tree,

@@ -10,11 +10,11 @@ import pytest
 
 from chains.address import tron_hex
 from chains.errors import BadAnswer, BranchChanged, InputError, NodeError, WrongChain
+from chains.evm.tokens import TRANSFER, event_topic
+from chains.evm.tron import TronNode, tron_account
 from chains.ledger import LegBatch
 from chains.registry import find_chain
 from chains.rpc import RpcLimits
-from chains.tokens import TRANSFER, event_topic
-from chains.tron import TronNode, tron_account
 from tests.chains.evm_world import show_legs, word
 from tests.chains.test_evm_blocks import JUNK
 from tests.nodes.rpc_server import RpcFault, serve_rpc

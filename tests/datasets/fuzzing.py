@@ -22,8 +22,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from chains.beside import Beside
 from chains.errors import FileError, LedgerConflict
+from chains.files.beside import Beside
 from datasets.check import check_ledger
 from datasets.ingest import ImportResult, import_file
 from datasets.store import Ledger

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from chains.encoding import encode_base58check, encode_segwit
-from chains.files import PaymentMapping
+from chains.files.layouts import PaymentMapping
 from chains.registry import Chain, find_chain
 
 BITCOIN, ETHEREUM, BANK = find_chain("bitcoin"), find_chain("ethereum"), find_chain("payments:bank")

@@ -7,9 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from chains import bulk, evm_files
-from chains.beside import find_beside
+from chains import bulk
 from chains.errors import LedgerConflict
+from chains.files import evm as evm_files
+from chains.files.beside import find_beside
 from chains.registry import find_chain
 from datasets.export import export_rows
 from datasets.ingest import ImportResult, import_file

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from chains.errors import ColumnError, FileError
-from chains.files import PaymentMapping
+from chains.files.layouts import PaymentMapping
 from datasets.export import export_rows
 from datasets.ingest import ImportResult, import_file
 from datasets.store import SCHEMA_FOLDER, Ledger, open_ledger
@@ -159,7 +159,7 @@ IMPORT = """
     from pathlib import Path
     from chains.address import find_chain
     from chains.errors import LedgerError
-    from chains.files import PaymentMapping, read_layout
+    from chains.files.layouts import PaymentMapping, read_layout
     from datasets.ingest import ingest_batches
     from datasets.writing import Source
     from datasets.store import open_ledger

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from chains.address import find_chain
-from chains.files import PaymentMapping
+from chains.files.layouts import PaymentMapping
 from datasets.ingest import ImportResult, import_file
 from datasets.store import Ledger, open_ledger
 from tests.datasets.batches import digest

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from chains.bitcoin import BitcoinNode
+from chains.bitcoin.node import BitcoinNode
 from chains.errors import BadAnswer, LedgerError
-from chains.evm import EvmNode
+from chains.evm.node import EvmNode
 from chains.holdings import ask_balances, ask_outputs, ask_supply, ask_unspent_set, check_state, open_client
 from chains.registry import Chain, find_chain
 from chains.rpc import RpcClient, RpcLimits

@@ -17,7 +17,7 @@ import pytest
 
 from chains.address import encode_segwit, find_chain, parse_account
 from chains.errors import InputError
-from chains.files import PaymentMapping
+from chains.files.layouts import PaymentMapping
 from datasets.ingest import import_file
 from datasets.labels import import_labels
 from datasets.prices import import_prices

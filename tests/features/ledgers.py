@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from chains.address import find_chain
 from chains.encoding import encode_segwit
-from chains.files import PaymentMapping
+from chains.files.layouts import PaymentMapping
 from chains.ledger import Asset
 from datasets.ingest import import_file, ingest_batches
 from datasets.labels import import_labels

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chains.address import find_chain
-from chains.files import PaymentMapping
+from chains.files.layouts import PaymentMapping
 from datasets.ingest import import_file
 from datasets.prices import import_prices
 from datasets.store import open_ledger

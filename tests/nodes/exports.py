@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from chains.tokens import TRANSFER
+from chains.evm.tokens import TRANSFER
 from tests.nodes.anvil import Anvil
 
 Row = dict[str, Any]

@@ -24,7 +24,7 @@ from datasets.sync import SyncOptions, SyncResult, sync_chain
 _PLAIN = "from api.cli import main; main()"
 _SMALL = """
 import functools
-import chains.bitcoin, chains.evm, chains.rpc, datasets.sync
+import chains.bitcoin.node, chains.evm.node, chains.rpc, datasets.sync
 datasets.sync.SyncOptions = functools.partial(datasets.sync.SyncOptions, legs_per_commit={legs})
 datasets.sync.MOST_BLOCKS_A_READ = {blocks}
 datasets.sync.OTHERS_TURN_SECONDS = 0.0

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chains.bitcoin import BitcoinNode
-from chains.evm import EvmNode
+from chains.bitcoin.node import BitcoinNode
+from chains.evm.node import EvmNode
 from chains.nodes import BlockSource
 from chains.registry import find_chain
 from chains.rpc import RpcLimits

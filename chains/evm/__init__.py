@@ -1,0 +1,1 @@
+"""EVM chains and TRON: nodes, blocks, traces, events of tokens, and indexers."""

@@ -1,0 +1,1 @@
+"""Files of transfers: one module for each layout, and what they share."""
