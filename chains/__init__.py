@@ -1,1 +1,1 @@
-"""Reads what chains and payment systems wrote into files, as legs; knows nothing of risk."""
+"""Reads nodes, indexers and files of chains and payment systems, as legs; knows nothing of risk."""

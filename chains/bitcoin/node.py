@@ -68,25 +68,15 @@ class BitcoinNode(HeldOpen):
         if asset is None or chain.name not in _READ:
             why = _NOT_READ.get(chain.name, "it is not a chain of Bitcoin's kind whose blocks are known")
             raise InputError(f"{chain.name} cannot be read from a node like Bitcoin Core: {why}")
-        self._chain, self._asset = chain, asset
+        self.chain, self._asset = chain, asset
         self._rpc = RpcClient(url, limits=limits, decode=read_exact)
         self._legs_a_block = float(LEGS_AT_ONCE)  # of the last ones that were read
         try:
             self._check_chain()
-            self._facts = self._ask_facts()
+            self.facts = self._ask_facts()
         except BaseException:
             self._rpc.close()
             raise
-
-    @property
-    def chain(self) -> Chain:
-        """The chain that it serves."""
-        return self._chain
-
-    @property
-    def facts(self) -> NodeFacts:
-        """Who answers, and what it cannot tell."""
-        return self._facts
 
     def head(self) -> Head:
         """Return the newest block, and the newest with six confirmations."""
@@ -143,7 +133,7 @@ class BitcoinNode(HeldOpen):
             self._check_branch(height, answer)
         url = self._rpc.shown_url
         return decode_blocks(
-            answers, self._chain, self._asset, first_height=heights[0], hashes=hashes, url=url
+            answers, self.chain, self._asset, first_height=heights[0], hashes=hashes, url=url
         )
 
     def _why_no_block(self, height: int, error: RpcError) -> Exception:
@@ -194,14 +184,14 @@ class BitcoinNode(HeldOpen):
 
     def _check_chain(self) -> None:
         """Refuse a node that does not have the block which the chain's id names, or has that of a fork."""
-        height, reference = _READ[self._chain.name], self._chain.caip2.partition(":")[2]
+        height, reference = _READ[self.chain.name], self.chain.caip2.partition(":")[2]
         found = self.block_hash(height)
         if found is None and height:
             why = f"it has no block {height} yet, by which this chain is told from those that share its past"
             raise self._rpc.bad_answer("getblockhash", why)
         if found is None or not found.hex().startswith(reference):
             raise self._wrong_chain(found)
-        forks = sorted({at for name, at in _READ.items() if at and name != self._chain.name})
+        forks = sorted({at for name, at in _READ.items() if at and name != self.chain.name})
         for at, block_hash in zip(forks, self._hashes_at(forks), strict=True):
             if block_hash is not None:
                 self._check_fork(at, block_hash)
@@ -212,7 +202,7 @@ class BitcoinNode(HeldOpen):
             return
         for chain in CHAINS:
             at = _READ.get(chain.name, 0)
-            shared = chain.name in _PASTS.get(self._chain.name, (self._chain.name,))
+            shared = chain.name in _PASTS.get(self.chain.name, (self.chain.name,))
             named = chain.caip2.partition(":")[2]
             if at and at == height and not shared and block_hash.hex().startswith(named):
                 raise self._wrong_chain(block_hash)
@@ -221,7 +211,7 @@ class BitcoinNode(HeldOpen):
         reference = block_hash.hex()[:32] if block_hash is not None else "nothing"
         known = [chain.name for chain in CHAINS if chain.caip2 == f"bip122:{reference}"]
         shown = f"{known[0]} (bip122:{reference})" if known else f"bip122:{reference}"
-        expected = f"{self._chain.name} ({self._chain.caip2})"
+        expected = f"{self.chain.name} ({self.chain.caip2})"
         return WrongChain(self._rpc.shown_url, expected=expected, found=shown)
 
     def _chain_info(self) -> dict[str, Any]:
@@ -231,7 +221,7 @@ class BitcoinNode(HeldOpen):
         return info
 
     def _ask_facts(self) -> NodeFacts:
-        unread = list(_UNREAD.get(self._chain.name, ()))
+        unread = list(_UNREAD.get(self.chain.name, ()))
         info = self._chain_info()
         if info.get("pruned") is True:
             lowest = info.get("pruneheight")

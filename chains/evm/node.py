@@ -12,7 +12,7 @@ from typing import Any
 
 from chains.assets import evm_coin, token_reference
 from chains.deep_json import decode_json
-from chains.errors import InputError, RpcError, WrongChain
+from chains.errors import InputError, WrongChain
 from chains.evm.blocks import BlockAnswers, BlockHead, ChainRules, decode_block, read_head
 from chains.evm.events import Questions
 from chains.evm.hex import Fields, Misread, NotPlain, OtherBranch, as_address, as_list, as_record
@@ -29,6 +29,7 @@ from chains.evm.read import (
     fields_of,
     find_receipts,
     find_tracing,
+    newest_blocks,
     older_block,
     read_header,
     reading,
@@ -80,7 +81,7 @@ class EvmNode(HeldOpen):
             raise InputError(f"{chain.name} is no EVM chain: an EVM node cannot serve it")
         if internal not in INTERNAL:
             raise InputError(f"internal calls come from one of {', '.join(INTERNAL)}, not {internal!r}")
-        self._chain = chain
+        self.chain = chain
         self._native = evm_coin(chain)
         self._profiles = find_profiles(chain, profiles)
         self._client = RpcClient(url, limits=limits, decode=decode_json)
@@ -88,33 +89,14 @@ class EvmNode(HeldOpen):
         self._questions = Questions(partial(ask_owner, self._client), partial(has_code, self._client))
         self._rules = _RULES.get(chain.caip2, ChainRules())
         try:
-            self._facts = self._open(internal)
+            self.facts = self._open(internal)
         except BaseException:
             self._client.close()
             raise
 
-    @property
-    def chain(self) -> Chain:
-        """The chain that it serves."""
-        return self._chain
-
-    @property
-    def facts(self) -> NodeFacts:
-        """Who answers, and what it cannot tell."""
-        return self._facts
-
     def head(self) -> Head:
         """Return the newest block and the newest final one."""
-        calls: list[Call] = [(BLOCK, ("latest", False)), (BLOCK, ("finalized", False))]
-        latest, final = self._client.call_each(calls)
-        if isinstance(latest, RpcError):
-            raise latest
-        top = checked_head(self._client, latest, "latest")
-        if final is None or isinstance(final, RpcError):
-            return Head(top.height, top.hash, max(-1, top.height - _FINAL_DEPTH))
-        return Head(
-            top.height, top.hash, min(top.height, checked_head(self._client, final, "finalized").height)
-        )
+        return newest_blocks(self._client, final_depth=_FINAL_DEPTH)
 
     def block_hash(self, height: int) -> bytes | None:
         """Return the hash of the block at a height; None above the head."""
@@ -123,7 +105,7 @@ class EvmNode(HeldOpen):
 
     def read_blocks(self, first: int, last: int) -> LegBatch:
         """Return all blocks from `first` to `last`, both included, as one batch in order."""
-        client, internal = self._client, self._facts.internal
+        client, internal = self._client, self.facts.internal
         answers = ask_blocks(client, first, last, full=True, decode=decode_blocks)
         blocks = [fields_of(answer) for answer in answers]
         heads = [read_head(block) for block in blocks]
@@ -144,8 +126,8 @@ class EvmNode(HeldOpen):
         from chains.evm.abi import ask_chain
 
         number, software = ask_chain(self._client)
-        if f"eip155:{number}" != self._chain.caip2:
-            raise WrongChain(self._client.shown_url, expected=self._chain.caip2, found=f"eip155:{number}")
+        if f"eip155:{number}" != self.chain.caip2:
+            raise WrongChain(self._client.shown_url, expected=self.chain.caip2, found=f"eip155:{number}")
         newest = checked_head(self._client, self._client.call(BLOCK, "latest", False), "latest")
         tried = older_block(newest)
         self._receipts_by = find_receipts(self._client, tried)
@@ -153,20 +135,20 @@ class EvmNode(HeldOpen):
         unread = []
         if found == "none":
             unread.append("internal calls")
-        if found != "trace_block" and self._chain.caip2 != _ETHEREUM:
+        if found != "trace_block" and self.chain.caip2 != _ETHEREUM:
             unread.append("block rewards, where the chain pays any")
-        if self._chain.caip2 in _UNREAD_OF:
-            unread.append(_UNREAD_OF[self._chain.caip2])
+        if self.chain.caip2 in _UNREAD_OF:
+            unread.append(_UNREAD_OF[self.chain.caip2])
         return NodeFacts(self._client.shown_url, software, found, tuple(unread))
 
     def _token(self, contract: str) -> str:
-        return token_reference(self._chain, contract)
+        return token_reference(self.chain, contract)
 
     def _read_plain(self, head: BlockHead, answers: tuple[Any, Any, Any], columns: LegColumns) -> bool:
         """Add a block's legs if it is plain; else leave the columns as they are, and tell so."""
         mark = columns.mark()
         try:
-            plain = gather_plain(answers, head, self._facts.internal)
+            plain = gather_plain(answers, head, self.facts.internal)
             if not plain.rewards and self._is_paid(plain.block, head):
                 return False
             add_plain_block(
@@ -180,7 +162,7 @@ class EvmNode(HeldOpen):
 
     def _read_carefully(self, head: BlockHead, answers: tuple[Any, Any, Any], columns: LegColumns) -> None:
         """Add the legs of any block; raises NodeError with what is wrong where it is."""
-        client, internal = self._client, self._facts.internal
+        client, internal = self._client, self.facts.internal
         with reading(client, head.height, head, TRACE_METHODS.get(internal, BLOCK)):
             block, receipts, traced = (as_plain(answer) for answer in answers)
             frames, rewards = read_frames(block, traced, internal)
@@ -191,7 +173,7 @@ class EvmNode(HeldOpen):
     def _is_paid(self, block: Fields, head: BlockHead) -> bool:
         """Whether Ethereum paid for a block: it was mined."""
         mined = block.get("difficulty") not in (None, "0x0") and head.height > 0
-        return mined and self._chain.caip2 == _ETHEREUM
+        return mined and self.chain.caip2 == _ETHEREUM
 
     def _ask_rewards(self, block: Mapping[str, Any], head: BlockHead) -> list[tuple[str, int]]:
         """Return what Ethereum paid for a mined block whose node does not say it."""

@@ -12,6 +12,7 @@ from chains.errors import BadAnswer, BranchChanged, NodeError, NodeRefused, RpcE
 from chains.evm.blocks import BlockHead, read_head
 from chains.evm.hex import Fields, Misread, OtherBranch, as_record, read_hash, read_height
 from chains.evm.records import Told, Transaction
+from chains.nodes import Head
 from chains.rpc import Call, Decode, RpcClient
 
 BLOCK, RECEIPTS = "eth_getBlockByNumber", "eth_getBlockReceipts"
@@ -219,6 +220,23 @@ def read_header(client: RpcClient, name: str) -> BlockHead | None:
     """Return the head of a block by its number in hexadecimal or a tag; None where the node has none."""
     answer = client.call(BLOCK, name, False)
     return None if answer is None else checked_head(client, answer, name)
+
+
+def newest_blocks(client: RpcClient, *, final_depth: int | None) -> Head:
+    """Return the newest block and the newest final one.
+
+    Where a node does not know the tag `finalized`, what lies `final_depth` below its newest block is final;
+    nothing is where that is None.
+    """
+    calls: list[Call] = [(BLOCK, ("latest", False)), (BLOCK, ("finalized", False))]
+    latest, final = client.call_each(calls)
+    if isinstance(latest, RpcError):
+        raise latest
+    top = checked_head(client, latest, "latest")
+    if final is not None and not isinstance(final, RpcError):
+        return Head(top.height, top.hash, min(top.height, checked_head(client, final, "finalized").height))
+    below = -1 if final_depth is None else max(-1, top.height - final_depth)
+    return Head(top.height, top.hash, below)
 
 
 def checked_head(client: RpcClient, answer: object, name: str) -> BlockHead:

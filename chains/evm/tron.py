@@ -16,7 +16,7 @@ from typing import Any
 
 from chains.deep_json import decode_json
 from chains.encoding import encode_base58check
-from chains.errors import InputError, RpcError, WrongChain
+from chains.errors import InputError, WrongChain
 from chains.evm.blocks import BlockHead, read_head
 from chains.evm.events import LogPlaces, Questions, add_logs
 from chains.evm.hex import Misread, OtherBranch, as_hash, as_list, as_record, read_hash, read_quantity
@@ -28,6 +28,7 @@ from chains.evm.read import (
     ask_receipts,
     checked_head,
     find_receipts,
+    newest_blocks,
     older_block,
     read_header,
     reading,
@@ -39,7 +40,7 @@ from chains.held import HeldOpen
 from chains.ledger import Kind, LegBatch
 from chains.nodes import Head, NodeFacts
 from chains.registry import Chain
-from chains.rpc import Call, RpcClient, RpcLimits
+from chains.rpc import RpcClient, RpcLimits
 
 _LARGEST_BATCH = 100
 _UNREAD = ("TRX payments", "TRX moved by contracts", "TRX fees", "rewards and staking", "TRC-10 tokens")
@@ -66,37 +67,19 @@ class TronNode(HeldOpen):
             raise InputError(f"{chain.name} is not TRON: a TRON node cannot serve it")
         asked = limits or RpcLimits()
         asked = replace(asked, batch_size=min(asked.batch_size, _LARGEST_BATCH))
-        self._chain = chain
+        self.chain = chain
         self._profiles = find_profiles(chain, profiles)
         self._client = RpcClient(url, limits=asked, decode=decode_json)
         self._names = TokenNames(self._client, chain, listed)
         try:
-            self._facts = self._open()
+            self.facts = self._open()
         except BaseException:
             self._client.close()
             raise
 
-    @property
-    def chain(self) -> Chain:
-        """The chain that it serves."""
-        return self._chain
-
-    @property
-    def facts(self) -> NodeFacts:
-        """Who answers, and what it cannot tell."""
-        return self._facts
-
     def head(self) -> Head:
         """Return the newest block and the newest final one."""
-        calls: list[Call] = [(BLOCK, ("latest", False)), (BLOCK, ("finalized", False))]
-        latest, final = self._client.call_each(calls)
-        if isinstance(latest, RpcError):
-            raise latest
-        top = checked_head(self._client, latest, "latest")
-        if final is None or isinstance(final, RpcError):
-            return Head(top.height, top.hash, -1)
-        solid = checked_head(self._client, final, "finalized")
-        return Head(top.height, top.hash, min(top.height, solid.height))
+        return newest_blocks(self._client, final_depth=None)
 
     def block_hash(self, height: int) -> bytes | None:
         """Return the hash of the block at a height; None above the head."""
@@ -128,8 +111,8 @@ class TronNode(HeldOpen):
         from chains.evm.abi import ask_chain
 
         number, software = ask_chain(self._client)
-        if f"tron:{number}" != self._chain.caip2:
-            raise WrongChain(self._client.shown_url, expected=self._chain.caip2, found=f"tron:{number}")
+        if f"tron:{number}" != self.chain.caip2:
+            raise WrongChain(self._client.shown_url, expected=self.chain.caip2, found=f"tron:{number}")
         newest = checked_head(self._client, self._client.call(BLOCK, "latest", False), "latest")
         tried = older_block(newest)
         self._receipts_by = find_receipts(self._client, tried)
