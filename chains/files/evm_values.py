@@ -35,7 +35,7 @@ class Amounts:
     absent: Mask
     bad: Mask  # not a whole number, or negative
     large: Mask  # more than 38 digits
-    lossy: Mask  # a double that stands for more than one integer
+    lossy: Mask  # a double, or the text of one, that stands for more than one integer
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -89,7 +89,8 @@ def read_accounts(column: pa.Array, chain: Chain) -> tuple[pa.Array, Mask]:
 def read_amounts(column: pa.Array) -> Amounts:
     """Raw integers of text, whole numbers, decimals, doubles or big-endian bytes.
 
-    A double stands for the shortest text that gives the same double, as elsewhere in Silkscreen.
+    A double stands for the shortest text that gives the same double, as elsewhere in Silkscreen. Text with an
+    exponent or a point is what a writer made of a double: plain digits alone are exact beyond 2**53.
     """
     column = plain(column)
     absent = np.asarray(column.is_null())
@@ -173,17 +174,26 @@ def _from_text(column: pa.Array) -> tuple[pa.Array, Mask, Mask, Mask]:
     long = np.asarray(pc.fill_null(pc.greater(pc.utf8_length(trimmed), MAX_DIGITS), fill_value=False))
     fits = pa.array(digits & ~long)
     value = pc.if_else(fits, column, "0").cast(AMOUNT)
-    bad, large = np.zeros(count, np.bool_), digits & long
+    bad, large, lossy = np.zeros(count, np.bool_), digits & long, np.zeros(count, np.bool_)
     odd = np.flatnonzero(~digits & np.asarray(column.is_valid()))
     if len(odd):  # 1e18, 5.0, hex and what is no number
-        values = [_odd_text(column[int(i)].as_py()) for i in odd]
+        texts = [column[int(i)].as_py() for i in odd]
+        values = [_odd_text(text) for text in texts]
         mask = np.zeros(count, np.bool_)
         mask[odd] = True
         numbers = pa.array([0 if isinstance(v, str) else v for v in values], AMOUNT)
         value = pc.replace_with_mask(value, pa.array(mask), numbers)
         bad[odd] = [v == "bad_amount" for v in values]
         large[odd] = [v == "too_large" for v in values]
-    return value, bad, large, np.zeros(count, np.bool_)
+        lossy[odd] = [_is_coarse(text, v) for text, v in zip(texts, values, strict=True)]
+    return value, bad, large, lossy
+
+
+def _is_coarse(text: str, found: int | str) -> bool:
+    """Whether a text is that of a double which stands for more than one integer: `1.2345678901234568E18`."""
+    word = text.strip().lower()
+    written = "." in word or ("e" in word and not word.startswith("0x"))
+    return written and not isinstance(found, str) and found >= _EXACT_DOUBLE
 
 
 def _odd_text(text: str) -> int | str:

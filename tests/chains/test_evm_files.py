@@ -26,6 +26,8 @@ from tests.chains.evm_tables import (
     receipt,
     save_csv,
     save_parquet,
+    trace,
+    transfer,
     tx,
 )
 from tests.chains.legs import legs_of, reasons, txid
@@ -180,6 +182,30 @@ def test_doubles_of_wei_are_rounded_by_rule_and_flagged(tmp_path: Path) -> None:
     paid = [(int(legs_of(found, i)[0][3]), t["lossy"]) for i, t in enumerate(found.transfers)]
     assert paid == [(1, False), (2**53, True), (1_234_567_890_123_456_800, True), (10**17, True)]
     assert reasons(found) == {5: "too_large", 6: "bad_amount", 7: "bad_amount"}
+
+
+@pytest.mark.parametrize(
+    ("text", "paid", "lossy"),
+    [
+        ("1.2345678901234568E18", 1_234_567_890_123_456_800, True),
+        ("1e18", 10**18, True),
+        ("1234567890123456768.0", 1_234_567_890_123_456_768, True),
+        ("9.007199254740992e15", 2**53, True),
+        ("9.007199254740991e15", 2**53 - 1, False),
+        ("5.0", 5, False),
+        ("1234567890123456789", 1_234_567_890_123_456_789, False),
+        ("0x112210f47de98115", 1_234_567_890_123_456_789, False),
+        ("0xe000000000000000", 0xE000000000000000, False),
+    ],
+)
+def test_text_of_doubles_is_flagged_as_the_doubles_are(
+    tmp_path: Path, text: str, paid: int, lossy: bool
+) -> None:
+    pay = read(save_csv([tx("pay", 0, value=text)], tmp_path / "t.csv"), layout="aws-eth")
+    token = read(save_csv([transfer(3, 0, value=text)], tmp_path / "k.csv"), layout="aws-eth")
+    call = read(save_csv([trace("", value=0), trace("0", value=text)], tmp_path / "c.csv"), layout="aws-eth")
+    for found in (pay, token, call):
+        assert [(int(legs_of(found, 0)[0][3]), t["lossy"]) for t in found.transfers] == [(paid, lossy)]
 
 
 def cryo_rows() -> list[dict[str, Any]]:
