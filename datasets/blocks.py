@@ -22,6 +22,7 @@ from chains.registry import Chain
 from datasets.frozen import write_freezes, write_frozen_labels
 from datasets.once import count_once, shared_hashes
 from datasets.store import Ledger, chain_number, next_number, registered, transaction
+from datasets.told import add_told, cut_told
 from datasets.writing import Source, Writing, write_custody, write_rejected, write_transfers
 
 LAYOUT = "node"
@@ -110,6 +111,7 @@ def commit_blocks(
         told = shared_hashes(connection, number, heights=gone)
         removed = 0 if fork is None else _remove_above(connection, number, fork)
         _check_links(connection, number, run, batch.blocks)
+        _remove_other_branch(connection, number, batch.blocks)
         replaced = _remove_heights(connection, number, (first, last), _told_kinds(run.facts))
         writing = _resume(ledger, run, number)
         writing.final_height = head.final_height
@@ -123,7 +125,7 @@ def commit_blocks(
         writing.source_rows += batch.blocks.num_rows
         write_freezes(writing, batch)
         _settle(connection, number, head.final_height, again=fork is not None)
-        _lengthen(connection, number, first, last)
+        add_told(connection, number, _told_kinds(run.facts), first, last)
         _write_head(connection, number, run.facts, head)
         told = pa.concat_tables([told, shared_hashes(connection, number, heights=(first, last))])
         count_once(connection, number, told, utxo=run.chain.utxo)
@@ -197,12 +199,30 @@ def _check_links(connection: duckdb.DuckDBPyConnection, chain: int, run: NodeRun
 
 
 def _remove_above(connection: duckdb.DuckDBPyConnection, chain: int, fork: int) -> int:
-    removed = _remove_heights(connection, chain, (fork + 1, HIGHEST), list(Kind))
-    connection.execute("DELETE FROM synced WHERE chain = $1 AND first_height > $2", [chain, fork])
-    connection.execute(
-        "UPDATE synced SET last_height = least(last_height, $2) WHERE chain = $1", [chain, fork]
+    """Take away the blocks of an abandoned branch; what files say of heights beyond them stays."""
+    stretches = connection.execute(
+        "SELECT first_height, last_height FROM synced WHERE chain = $1 AND last_height > $2", [chain, fork]
+    ).fetchall()
+    removed = sum(
+        _remove_heights(connection, chain, (max(first, fork + 1), last), list(Kind))
+        for first, last in stretches
     )
+    cut_told(connection, chain, fork)
     return removed
+
+
+def _remove_other_branch(connection: duckdb.DuckDBPyConnection, chain: int, blocks: pa.Table) -> None:
+    """Take away what files say of blocks that are others on the node's branch, untold kinds too."""
+    with registered(connection, read_block=blocks.select(["height", "hash"])):
+        others = connection.execute(
+            """
+            SELECT height FROM block JOIN read_block AS r USING (height)
+            WHERE block.chain = $chain AND block.hash <> r.hash ORDER BY height
+            """,
+            {"chain": chain},
+        ).fetchall()
+    for (height,) in others:
+        _remove_heights(connection, chain, (height, height), list(Kind))
 
 
 def _told_kinds(facts: NodeFacts) -> list[Kind]:
@@ -261,8 +281,8 @@ def _settle(
 ) -> None:
     """Transfers up to the final height are provisional no longer.
 
-    After a reorganisation `again` those above it are, since the new branch may be the shorter one; a node
-    that merely lags takes no finality back.
+    After a reorganisation `again` the node's own above it are, since the new branch may be the shorter one;
+    a node that merely lags takes no finality back.
     """
     connection.execute(
         "UPDATE transfer SET provisional = FALSE WHERE chain = $1 AND provisional AND height <= $2",
@@ -270,28 +290,10 @@ def _settle(
     )
     if again:
         connection.execute(
-            "UPDATE transfer SET provisional = TRUE WHERE chain = $1 AND NOT provisional AND height > $2",
-            [chain, final_height],
+            "UPDATE transfer SET provisional = TRUE WHERE chain = $1 AND NOT provisional AND height > $2 "
+            "AND batch IN (SELECT batch FROM batch WHERE layout = $3)",
+            [chain, final_height, LAYOUT],
         )
-
-
-def _lengthen(connection: duckdb.DuckDBPyConnection, chain: int, first: int, last: int) -> None:
-    """Add heights to the stretches; those that touch or overlap become one."""
-    touching = {"chain": chain, "first": first - 1, "last": last + 1}
-    where = "chain = $chain AND first_height <= $last AND last_height >= $first"
-    lowest, highest = connection.execute(
-        f"SELECT min(first_height), max(last_height) FROM synced WHERE {where}",  # noqa: S608  (right above)
-        touching,
-    ).fetchall()[0]
-    connection.execute(f"DELETE FROM synced WHERE {where}", touching)  # noqa: S608
-    connection.execute(
-        "INSERT INTO synced VALUES ($1, $2, $3)",
-        [
-            chain,
-            min(first, first if lowest is None else lowest),
-            max(last, last if highest is None else highest),
-        ],
-    )
 
 
 def _write_head(connection: duckdb.DuckDBPyConnection, chain: int, facts: NodeFacts, head: Head) -> None:

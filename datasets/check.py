@@ -252,6 +252,7 @@ _UNJUDGED = """
     aside AS (
         SELECT c.caip2 AS chain, q.reason, count(*) AS rows
         FROM quarantine AS q JOIN batch AS b ON b.batch = q.batch JOIN chain AS c ON c.chain = b.chain
+        WHERE q.reason <> 'not_in_block'  -- a node told the block without it
         GROUP BY c.caip2, q.reason
     ),
     said AS (

@@ -18,6 +18,7 @@ from datasets.check import views
 from datasets.frozen import write_frozen_labels
 from datasets.overlap import KEYED
 from datasets.store import Ledger, transaction
+from datasets.told import cut_told
 
 
 @dataclass(frozen=True)
@@ -180,10 +181,7 @@ def _remove_rows(connection: duckdb.DuckDBPyConnection, batch: int) -> tuple[int
 
 def _shorten(connection: duckdb.DuckDBPyConnection, chain: int, below: int) -> None:
     """Let the stretches of a chain end below a height, and name the blocks from there on as those to go."""
-    connection.execute("DELETE FROM synced WHERE chain = $1 AND first_height >= $2", [chain, below])
-    connection.execute(
-        "UPDATE synced SET last_height = least(last_height, $2) WHERE chain = $1", [chain, below - 1]
-    )
+    cut_told(connection, chain, below - 1)
     connection.execute(
         "DELETE FROM node_head WHERE chain = $1 AND chain NOT IN (SELECT chain FROM synced)", [chain]
     )
@@ -232,12 +230,17 @@ def _count_again(ledger: Ledger, chain: int) -> int:
 
 
 def _remove_reading(connection: duckdb.DuckDBPyConnection, found: dict[str, Any]) -> None:
-    """Remove what is said of how far an indexer was read for the address of the batch."""
+    """Remove what is said of how far indexers were read for the batch's address, and for all in its rows.
+
+    An indexer tells what the ledger held already too, and that was not written again: who had a part in a
+    transfer that goes is to be read anew.
+    """
     gone = connection.execute(
         """
         DELETE FROM pulled
-        WHERE chain = $1 AND layout = $2 AND source = $3 AND address IN (
-            SELECT address FROM address WHERE chain = $1 AND account = json_extract_string($4, '$.address'))
+        WHERE chain = $1 AND (address IN (SELECT address FROM named_address)
+          OR layout = $2 AND source = $3 AND address IN (
+            SELECT address FROM address WHERE chain = $1 AND account = json_extract_string($4, '$.address')))
         RETURNING address
         """,
         [found["chain"], found["layout"], found["source"], found["mapping"]],

@@ -25,8 +25,9 @@ from chains.ledger import LegBatch
 from datasets.ahead import read_ahead
 from datasets.custody import count_rows, hash_file, while_unchanged
 from datasets.once import count_once, shared_hashes
-from datasets.overlap import find_known, mark_repeats, write_blocks
+from datasets.overlap import find_known, find_known_genesis, mark_repeats, write_blocks
 from datasets.store import Ledger, chain_number, next_number, transaction
+from datasets.told import find_told, set_aside_told
 from datasets.twins import find_unplaced, replace_transfers
 from datasets.writing import (
     Source,
@@ -92,7 +93,14 @@ def import_file(
     _refuse_other_reading(ledger, source, path)
     earlier = _find_batch(ledger.connection, source)
     if earlier is not None:
-        return _result(ledger.connection, earlier, source, already=True)
+        done = _result(ledger.connection, earlier, source, already=True)
+        if done.assumed and beside is not None and beside.has_receipts:
+            why = (
+                f"is in already, without receipts: {done.assumed} transactions were taken as successful. "
+                f"`silkscreen ledger forget {earlier}`, then import it together with its receipts"
+            )
+            raise FileError(path, why=why)
+        return done
     batches = read_layout(layout, path, chain=chain, mapping=mapping, listed=listed, beside=beside)
     with closing(read_ahead(batches)) as ahead:
         return ingest_batches(
@@ -193,14 +201,18 @@ def _write_batch(run: Writing, batch: LegBatch) -> None:
     overlap = {"source": run.source.name, "chain_name": run.source.chain.name}
     connection = run.ledger.connection
     write_blocks(connection, run.chain, batch.transfers, **overlap)
-    known = find_known(connection, run.chain, batch.transfers, **overlap)
+    known = find_known_genesis(connection, run.chain, run.batch, batch.transfers, batch.legs)
+    known |= find_known(connection, run.chain, batch.transfers, **overlap)
     run.known += int(known.sum())
-    if known.all():
+    told = find_told(connection, run.chain, batch.transfers) & ~known
+    if told.any():
+        write_rejected(run, set_aside_told(batch.transfers, told))
+    fresh = np.flatnonzero(~known & ~told)
+    if not fresh.size:
         return
-    fresh = np.flatnonzero(~known)
     if not run.source.chain.utxo:
-        told = batch.transfers.take(pa.array(fresh))
-        replace_transfers(connection, find_unplaced(connection, run.chain, told, batch.legs))
+        added = batch.transfers.take(pa.array(fresh))
+        replace_transfers(connection, find_unplaced(connection, run.chain, added, batch.legs))
     write_transfers(run, batch, fresh)
 
 
@@ -218,7 +230,7 @@ def _refuse_other_reading(ledger: Ledger, source: Source, path: Path) -> None:
         layout, mapping = found[0]
         why = (
             f"is in already, read as {layout} with {mapping}: read another way it would count twice. "
-            "If the first reading was wrong, import everything into a new --dir"
+            "If the first reading was wrong, take it back with `silkscreen ledger forget` first"
         )
         raise FileError(path, why=why)
 

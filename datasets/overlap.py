@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from chains.errors import LedgerConflict
+from chains.errors import LedgerConflict, LedgerError
 from datasets.store import registered
 
 KEYED = "(height IS NOT NULL AND (position IS NOT NULL OR hash IS NOT NULL))"
@@ -68,6 +68,45 @@ def _highest(connection: duckdb.DuckDBPyConnection, chain: int, lowest: int, hig
     query = "SELECT max(height) FROM transfer WHERE chain = $1 AND height BETWEEN $2 AND $3"
     found = connection.execute(query, [chain, lowest, highest]).fetchall()[0][0]
     return None if found is None else int(found)
+
+
+def find_known_genesis(
+    connection: duckdb.DuckDBPyConnection, chain: int, batch: int, transfers: pa.Table, legs: pa.Table
+) -> NDArray[np.bool_]:
+    """Return which transfers are of a genesis that the ledger has from another import.
+
+    Those are known by their accounts: files number them in their own ways, and some leave the empty ones out.
+    Raises LedgerError where an account began with another amount there.
+    """
+    first = pc.and_(pc.equal(transfers["kind"], "genesis"), pc.equal(transfers["height"], 0))
+    known: NDArray[np.bool_] = pc.fill_null(first, fill_value=False).to_numpy()
+    if not known.any():
+        return known
+    held = {
+        account: (int(amount), other)
+        for account, amount, other in connection.execute(
+            """
+            SELECT account, amount, t.batch
+            FROM transfer AS t JOIN leg USING (transfer) JOIN address USING (address)
+            WHERE t.chain = $1 AND t.kind = 'genesis' AND t.height = 0 AND t.batch <> $2
+            """,
+            [chain, batch],
+        ).fetchall()
+    }
+    if not held:
+        return np.zeros(transfers.num_rows, np.bool_)
+    numbers = transfers["transfer"].filter(pa.array(known)).combine_chunks()
+    mine = legs.filter(pc.is_in(legs["transfer"], value_set=numbers)).select(["account", "amount"])
+    earliest = min(other for _, other in held.values())
+    for leg in mine.to_pylist():
+        amount, other = held.get(leg["account"], (0, earliest))
+        if int(leg["amount"]) != amount:
+            raise LedgerError(
+                f"{leg['account']} begins with {int(leg['amount'])} here and with {amount} in the ledger, "
+                f"by the genesis of import {other}: `silkscreen ledger forget {other}` takes that one back. "
+                "Nothing was imported"
+            )
+    return known
 
 
 _FIND_KNOWN = """

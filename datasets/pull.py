@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from chains.errors import BadAnswer, LedgerMissing, RpcError
 from chains.history import History, HistorySource
-from chains.ledger import Kind, LegBatch
+from chains.ledger import LegBatch
 from chains.registry import Chain
 from datasets.blocks import read_stretches
 from datasets.coverage import Coverage, join_coverage, read_coverages, write_coverage
@@ -36,6 +36,7 @@ from datasets.store import (
     registered,
     transaction,
 )
+from datasets.told import find_told
 from datasets.twins import find_placed
 from datasets.writing import Source, Writing
 
@@ -311,13 +312,8 @@ def _unknown(ledger: Ledger, chain: Chain, batch: LegBatch, *, source: str) -> L
     number = chain_number(ledger, chain)
     whole = [(stretch.first, stretch.last) for stretch in read_stretches(ledger, chain)]
     rejected, freezes = (_outside(table, whole) for table in (batch.rejected, batch.freezes))
-    calls = pc.equal(batch.transfers["kind"], Kind.INTERNAL.value)
-    transfers = pa.concat_tables(
-        [
-            _outside(batch.transfers.filter(pc.invert(calls)), whole),
-            _outside(batch.transfers.filter(calls), _traced(connection, number)),
-        ]
-    )
+    told = find_told(connection, number, batch.transfers)
+    transfers = batch.transfers.filter(pa.array(~told))
     known = find_known(connection, number, transfers, source=source, chain_name=chain.name)
     transfers = transfers.filter(pa.array(~known))
     known = find_placed(connection, number, transfers, batch.legs)
@@ -346,17 +342,6 @@ def _outside(table: pa.Table, stretches: Iterable[tuple[int, int]]) -> pa.Table:
     for first, last in stretches:
         keep &= (heights < first) | (heights > last)
     return table.filter(pa.array(keep))
-
-
-def _traced(connection: duckdb.DuckDBPyConnection, chain: int) -> list[tuple[int, int]]:
-    """Return the heights of which a node told the calls inside transactions too."""
-    return connection.execute(
-        """
-        SELECT first_height, last_height FROM batch
-        WHERE chain = $1 AND layout = 'node' AND json_extract_string(mapping, '$.internal') <> 'none'
-        """,
-        [chain],
-    ).fetchall()
 
 
 def _lacking(table: pa.Table, names: tuple[str, str], known: Iterable[tuple[Any, ...]]) -> pa.Table:

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import orjson
 
 from chains.errors import FileError
-from datasets.store import Ledger, newest_schema
+from datasets.store import Ledger, first_line, newest_schema
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,21 @@ def write_status(ledger: Ledger) -> LedgerStatus:
     finally:
         made.unlink(missing_ok=True)
     return status
+
+
+def try_write_status(ledger: Ledger) -> str | None:
+    """Write the status as `write_status` does; return why it could not be, None where it was written.
+
+    For the end of work that is committed already, or has failed for a reason of its own.
+    """
+    path = status_path(ledger.path)
+    try:
+        write_status(ledger)
+    except FileError as error:
+        return str(error)
+    except (OSError, duckdb.Error) as error:  # what is left of a disk or a database that has failed
+        return f"{path}: cannot be written ({first_line(error)})"
+    return None
 
 
 def read_status(ledger_path: Path) -> LedgerStatus | None:

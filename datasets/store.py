@@ -87,7 +87,8 @@ def open_ledger(
 def transaction(ledger: Ledger) -> Iterator[duckdb.DuckDBPyConnection]:
     """Commit what is done inside as one piece, or leave the ledger as it was if anything is raised.
 
-    Raises LedgerError where disk or memory do not suffice.
+    Raises LedgerError where disk or memory do not suffice, KeyboardInterrupt for Ctrl-C in whatever form
+    DuckDB gives it.
     """
     connection = ledger.connection
     connection.begin()
@@ -97,10 +98,28 @@ def transaction(ledger: Ledger) -> Iterator[duckdb.DuckDBPyConnection]:
     except BaseException as error:
         with suppress(duckdb.Error):  # after a failed write the transaction is gone already
             connection.rollback()
+        if was_interrupted(error):
+            raise KeyboardInterrupt from error
         if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException | duckdb.TransactionException):
-            message = f"the ledger {ledger.path} could not be written ({_first_line(error)}): it is as it was"
+            message = f"the ledger {ledger.path} could not be written ({first_line(error)}): it is as it was"
             raise LedgerError(message) from error
         raise
+
+
+def was_interrupted(error: BaseException) -> bool:
+    """Tell whether an error is Ctrl-C, or came of it while what was open was being closed.
+
+    DuckDB ends an interrupted query with an error of its own, and refuses what is asked in its transaction
+    afterwards, which would hide the reason.
+    """
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, KeyboardInterrupt | duckdb.InterruptException):
+            return True
+        if type(found) is RuntimeError and str(found) == "Query interrupted":
+            return True
+        found = found.__cause__ or found.__context__
+    return False
 
 
 def chain_number(ledger: Ledger, chain: Chain) -> int:
@@ -197,7 +216,7 @@ def _create(path: Path) -> None:
             made.unlink(missing_ok=True)
             made.with_name(made.name + ".wal").unlink(missing_ok=True)
     except (OSError, duckdb.IOException) as error:
-        raise FileError(path, why=f"cannot make a ledger there ({_first_line(error)})") from error
+        raise FileError(path, why=f"cannot make a ledger there ({first_line(error)})") from error
 
 
 def _connect(path: Path, *, write: bool, deadline: float, wait_seconds: float) -> duckdb.DuckDBPyConnection:
@@ -208,7 +227,7 @@ def _connect(path: Path, *, write: bool, deadline: float, wait_seconds: float) -
         except duckdb.Error as error:
             holder = _holder(error)
             if holder is None:
-                raise FileError(path, why=f"cannot be opened as a ledger ({_first_line(error)})") from error
+                raise FileError(path, why=f"cannot be opened as a ledger ({first_line(error)})") from error
             if time.monotonic() + pause > deadline:
                 pid, process = holder
                 raise LedgerBusy(path, pid=pid, process=process, waited=wait_seconds) from error
@@ -246,7 +265,8 @@ def _schema_version(path: Path, connection: duckdb.DuckDBPyConnection) -> int:
     return int(rows[0][0])
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or its name where it has none."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 

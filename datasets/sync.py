@@ -21,6 +21,7 @@ from chains.errors import (
     LedgerBusy,
     LedgerMissing,
     NodeUnavailable,
+    WrongChain,
 )
 from chains.ledger import LegBatch
 from chains.nodes import BlockSource, Head
@@ -284,6 +285,13 @@ def _find_fork(sync: _Sync, stretch: Stretch, high: int) -> int:
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if _agree(sync, middle) else (low, middle)
+    if low < 0:
+        first_block = sync.source.block_hash(0)
+        raise WrongChain(
+            sync.run.facts.url,
+            expected=f"{sync.run.chain.caip2} of this ledger: it begins with another block",
+            found="a chain whose block 0 is " + (first_block.hex() if first_block else "unknown"),
+        )
     if low < stretch.first and not _shares_ground(sync, stretch.first):
         why = f"none of the blocks {stretch.first} to {top} that the ledger holds is on its branch"
         raise BadAnswer(sync.run.facts.url, method="its block hashes", why=why)
@@ -300,7 +308,7 @@ def _shares_ground(sync: _Sync, first: int) -> bool:
     """Whether the node has the parent of the ledger's first block: then the fork is right below it."""
     with _open(sync, write=False) as ledger:
         parent = read_parent(ledger, sync.run.chain, first)
-    return first == 0 or (parent is not None and sync.source.block_hash(first - 1) == parent)
+    return parent is not None and sync.source.block_hash(first - 1) == parent
 
 
 def _plan(sync: _Sync, missing: tuple[Stretch, ...], bytes_a_leg: float | None) -> None:

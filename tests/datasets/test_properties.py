@@ -199,7 +199,7 @@ def check_reorganisations(chain: Chain, seed: int, data: st.DataObject) -> None:
             node.forks = data.draw(st.lists(forks, max_size=2))
             sync(node, folder, first=0, legs_per_commit=data.draw(st.integers(1, 60)))
             depth, more, new_seed = data.draw(st.tuples(st.integers(0, 14), st.integers(1, 15), seeds))
-            node.fork(min(depth, len(node.blocks)), more, new_seed)  # the new branch may be shorter
+            node.fork(min(depth, len(node.blocks) - 1), more, new_seed)  # the new branch may be shorter
         node.forks = []
         sync(node, folder, first=0)
         assert held(folder) == control(node)

@@ -296,6 +296,34 @@ def test_calls_are_taken_where_the_node_has_none(internal: str, path: Path) -> N
     assert faults(path) == []
 
 
+def test_calls_are_taken_between_the_heights_that_were_traced(path: Path) -> None:
+    blocks = ([], *([Pay(A, B, height)] for height in range(1, 30)))
+    silent, tracing = MemoryChain(internal="none"), MemoryChain(internal="trace_block")
+    silent.mine(*blocks)
+    tracing.blocks = silent.blocks
+    for node, first, last in ((silent, 4, 6), (tracing, 0, 20)):
+        options = SyncOptions(first=first, last=last)
+        sync_chain(node, path, options=options, tell=lambda _: None, code_version="1")
+    calls = [
+        pay(height, B, A, 3, kind=Kind.INTERNAL, part=-height, position=None, hash_of=f"call {height}")
+        for height in (5, 15)
+    ]
+    source = MemoryIndexer([moved(one, block_hash=None) for one in calls])
+    assert pull(source, path).addresses[0].added == 1
+    assert rows(path, "SELECT height FROM transfer WHERE kind = 'internal'") == [(5,)]
+
+
+def test_who_shares_rows_with_a_reading_that_goes_is_read_again(path: Path) -> None:
+    source = MemoryIndexer([pay(5, A, B, 7), pay(6, B, C, 1), pay(7, A, B, 2)])
+    pull(source, path, A, B)
+    before = export(path)
+    with open_ledger(path, write=True) as ledger:
+        forget_batch(ledger, "1")
+    assert coverage(path, B) == []
+    pull(source, path, A, B)
+    assert export(path) == before
+
+
 def test_a_sync_over_pulled_heights_replaces_them(path: Path) -> None:
     source = MemoryIndexer([pay(5, A, B, 7, position=3, branch="'"), pay(50, A, B, 1)])
     pull(source, path)

@@ -3,11 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
-from chains.errors import BadAnswer, BranchChanged, InputError, NodeUnavailable
+from chains.errors import BadAnswer, BranchChanged, InputError, NodeUnavailable, WrongChain
+from chains.ledger import BLOCK_SCHEMA
 from chains.registry import find_chain
 from datasets.blocks import Stretch, read_profiles, read_stretches
+from datasets.check import check_ledger
 from datasets.export import export_lines
 from datasets.ingest import ImportResult, ingest_batches
 from datasets.labels import label_rows
@@ -370,15 +374,81 @@ def test_what_a_node_cannot_tell_is_kept_from_files(tmp_path: Path, internal: st
     chain = MemoryChain(internal=internal)
     chain.mine([Pay(A, B, 1)])
     told = [Pay(None, A, 9, kind="genesis"), Pay(A, C, 9, kind="internal"), Pay(B, C, 9)]
-    with open_ledger(path, write=True) as ledger:
-        batch = make_blocks([Block(tuple(told), b"", 0)], 0)
-        ingest_batches(ledger, [batch], source=Source(ETHEREUM, "file", "f", "00"), code_version="1")
+    write_file(path, [Block(tuple(told), b"", 0)], 0, named=False)
     sync(chain, path)
+    assert held_of_files(path) == kept
+    other = tmp_path / "other.duckdb"  # a file of another block 0 is of another branch: nothing of it stays
+    write_file(other, [Block(tuple(told), b"", 0)], 0)
+    sync(chain, other)
+    assert held_of_files(other) == 0
+
+
+def write_file(
+    path: Path, blocks: list[Block], first: int, *, named: bool = True, name: str = "f", moved: int = 0
+) -> ImportResult:
+    """Import blocks as a file of them: with or without their hashes, transfers moved to other positions."""
+    batch = make_blocks(blocks, first)
+    place = batch.transfers.schema.get_field_index("position")
+    positions = pc.add(batch.transfers["position"], moved).cast(batch.transfers.schema.field(place).type)
+    batch = replace(batch, transfers=batch.transfers.set_column(place, "position", positions))
+    if not named:
+        place = batch.transfers.schema.get_field_index("block_hash")
+        empty = pa.nulls(batch.transfers.num_rows, batch.transfers.schema.field(place).type)
+        batch = replace(batch, transfers=batch.transfers.set_column(place, "block_hash", empty))
+    with open_ledger(path, write=True) as ledger:
+        source = Source(ETHEREUM, "file", name, name)
+        return ingest_batches(
+            ledger, [replace(batch, blocks=BLOCK_SCHEMA.empty_table())], source=source, code_version="1"
+        )
+
+
+def held_of_files(path: Path) -> int:
     with open_ledger(path) as ledger:
-        counts = ledger.connection.execute(
-            "SELECT layout, transfers - replaced FROM batch ORDER BY 1"
-        ).fetchall()
-    assert counts == [("file", kept), ("node", 1)]
+        query = "SELECT count(*) FROM transfer JOIN batch USING (batch) WHERE layout = 'file'"
+        return int(ledger.connection.execute(query).fetchall()[0][0])
+
+
+def test_a_reorganisation_leaves_what_files_say_beyond_it(chain: MemoryChain, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+    sync(chain, path, last=10)
+    write_file(path, chain.blocks[20:], 20)
+    assert held_of_files(path) == 20
+    fork = MemoryChain(blocks=list(chain.blocks))
+    fork.reorganise(20, [Pay(C, A, 7)])
+    sync(fork, path)
+    assert held_of_files(path) == 20
+    assert stretches(path) == (Stretch(0, 10),)
+
+
+def test_a_file_adds_nothing_to_what_a_node_told_whole(chain: MemoryChain, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+    sync(chain, path, last=10)
+    before = export(path)
+    same = write_file(path, [chain.blocks[5]], 5)
+    assert (same.transfers, same.known, same.quarantined) == (0, 2, 0)
+    forged = write_file(path, [chain.blocks[5]], 5, name="g", moved=77)
+    assert (forged.transfers, forged.known, forged.quarantined) == (0, 0, 2)
+    assert export(path) == before
+    assert write_file(path, [chain.blocks[11]], 11, name="h").transfers == 2
+    with open_ledger(path) as ledger:
+        found = ledger.connection.execute("SELECT row, reason, detail FROM quarantine").fetchall()
+        assert found == [
+            (0, "not_in_block", "a node read block 5 whole, and no such native transfer is in it"),
+            (1, "not_in_block", "a node read block 5 whole, and no such token transfer is in it"),
+        ]
+        faults = {result.check for result in check_ledger(ledger).results if result.found}
+        assert not faults - {"negative_balance"}  # of nobody is it known what they began with
+
+
+def test_a_node_with_another_first_block_serves_another_chain(chain: MemoryChain, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+    sync(chain, path)
+    before = export(path)
+    other = MemoryChain()
+    other.mine([Pay(A, B, 1)], [Pay(A, B, 2)])
+    with pytest.raises(WrongChain, match="begins with another block"):
+        sync(other, path)
+    assert export(path) == before
 
 
 def test_an_event_profile_is_said_once(chain: MemoryChain, tmp_path: Path) -> None:
