@@ -21,6 +21,7 @@ from api.commands.common import (
     say_table,
     show_rows,
 )
+from api.commands.writing import write_ledger
 from chains.errors import FileError
 
 labels = new_group("Who addresses belong to: import claims, and count them.")
@@ -98,8 +99,6 @@ def import_transfers(  # noqa: PLR0917  (each parameter is an option of the comm
     from chains.files.beside import find_beside
     from chains.files.layouts import PaymentMapping
     from datasets.ingest import import_file
-    from datasets.status import write_status
-    from datasets.store import open_ledger
 
     found_chain = find_chain(chain)
     mapping = PaymentMapping.parse(columns) if columns else None
@@ -125,16 +124,8 @@ def import_transfers(  # noqa: PLR0917  (each parameter is an option of the comm
         if not as_json:
             _say_import(result)
 
-    with (
-        find_beside(layout, paths, found_chain) as beside,
-        open_ledger(
-            settings.ledger, write=True, threads=settings.threads, wait_seconds=settings.wait_seconds
-        ) as ledger,
-    ):
-        try:
-            refused = read_each(paths, read)
-        finally:
-            write_status(ledger)
+    with write_ledger(settings) as ledger, find_beside(layout, paths, found_chain) as beside:
+        refused = read_each(paths, read)
     if as_json:
         say_json(results)
     if refused:
@@ -169,8 +160,6 @@ def import_label_files(  # noqa: PLR0917  (each parameter is an option of the co
     settings = read_settings(folder)
     from api.access import utc_now
     from datasets.labels import import_labels
-    from datasets.status import write_status
-    from datasets.store import open_ledger
 
     moment = parse_moment(recorded_at) if recorded_at else utc_now()
     suffixes = LABEL_SUFFIXES.get(kind, ())
@@ -184,13 +173,8 @@ def import_label_files(  # noqa: PLR0917  (each parameter is an option of the co
         if not as_json:
             _say_labels(path, result)
 
-    with open_ledger(
-        settings.ledger, write=True, threads=settings.threads, wait_seconds=settings.wait_seconds
-    ) as ledger:
-        try:
-            refused = read_each(paths, read)
-        finally:
-            write_status(ledger)
+    with write_ledger(settings) as ledger:
+        refused = read_each(paths, read)
     if as_json:
         say_json(results)
     if refused:
@@ -240,21 +224,14 @@ def import_price_files(
     """
     settings = read_settings(folder)
     from datasets.prices import import_prices
-    from datasets.status import write_status
-    from datasets.store import open_ledger
 
     results = []
-    with open_ledger(
-        settings.ledger, write=True, threads=settings.threads, wait_seconds=settings.wait_seconds
-    ) as ledger:
-        try:
-            for path in files:
-                results.append(import_prices(ledger, path))
-                if not as_json:
-                    done = results[-1]
-                    say(f"{path}: {done.rows:,} prices, {done.added:,} new, {done.replaced:,} replaced")
-        finally:
-            write_status(ledger)
+    with write_ledger(settings) as ledger:
+        for path in files:
+            results.append(import_prices(ledger, path))
+            if not as_json:
+                done = results[-1]
+                say(f"{path}: {done.rows:,} prices, {done.added:,} new, {done.replaced:,} replaced")
     if as_json:
         say_json(results)
 
@@ -263,19 +240,25 @@ def list_files(paths: Sequence[Path], wanted: Callable[[Path], bool], *, what: s
     """Return `paths` with each folder replaced by the wanted files in it and in its subfolders, by name.
 
     A pattern (`*`, `?`, `[…]`, and `**` for any depth) that the shell did not expand stands for the files and
-    folders that it matches. Names that begin with a dot are passed over. Raises FileError where a folder
-    holds none (`what` says which ones count) or cannot be read through, and where a pattern matches nothing.
+    folders that it matches. Names that begin with a dot are passed over, and what Silkscreen itself wrote.
+    Raises FileError where a folder holds none (`what` says which ones count) or cannot be read through, and
+    where a pattern matches nothing.
     """
     found: list[Path] = []
     for path in (matched for given in paths for matched in _matches(given)):
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(file for file in _walk(path) if wanted(file))
+        inside = sorted(file for file in _walk(path) if wanted(file) and not _is_own(file))
         if not inside:
             raise FileError(path, why=f"the folder holds no file to read: {what}")
         found += inside
     return found
+
+
+def _is_own(file: Path) -> bool:
+    """Tell by its name whether a file is a ledger, or lies beside one and tells of it."""
+    return file.name.startswith("ledger.duckdb") or file.name.endswith(".status.json")
 
 
 def _matches(path: Path) -> list[Path]:

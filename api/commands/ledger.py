@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.commands.common import Dir, Json, Threads, clean, new_group, read_settings, say, say_json, show_steps
+from api.commands.writing import write_ledger
 from chains.errors import InputError
 
 if TYPE_CHECKING:
@@ -214,16 +215,11 @@ def forget(
     """
     settings = read_settings(folder)
     from datasets.forget import forget_batch
-    from datasets.status import write_status
-    from datasets.store import open_ledger
 
     if not yes and not as_json and not typer.confirm(f"take import {clean(batch, 80)} back?", err=True):
         raise InputError("nothing was taken back")
-    with open_ledger(
-        settings.ledger, write=True, threads=settings.threads, wait_seconds=settings.wait_seconds
-    ) as opened:
+    with write_ledger(settings) as opened:
         done = forget_batch(opened, batch)
-        write_status(opened)
     if as_json:
         say_json(vars(done))
         return

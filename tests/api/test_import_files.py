@@ -45,13 +45,28 @@ def test_a_folder_of_tables_is_one_export(tmp_path: Path, export: Path) -> None:
     assert "taken as successful" not in result.stdout
 
 
+def test_the_ledgers_own_files_in_a_folder_are_not_read(tmp_path: Path, export: Path) -> None:
+    words = ("import", "ethereum-etl", str(export), "--chain", "ethereum", "--dir", str(export))
+    for already in (0, 4):
+        result = CliRunner().invoke(app, [*words, "--json"])
+        assert result.exit_code == 0, result.output
+        assert sum(one["already_imported"] for one in json.loads(result.stdout)) == already
+    assert (export / "ledger.duckdb.status.json").is_file()
+
+
 def test_patterns_that_the_shell_left_alone(tmp_path: Path, export: Path) -> None:
     words = ("ethereum-etl", str(export / "*" / "[bt]*.csv"), "--chain", "ethereum")
     found = imported(tmp_path, *words)
     assert [one["source"] for one in found] == ["blocks.csv", "token_transfers.csv", "transactions.csv"]
     assert [one["assumed"] for one in found] == [0, 0, 2]  # the receipts were not named
-    deep = imported(tmp_path, "ethereum-etl", str(export / "**" / "*.csv"), "--chain", "ethereum")
-    assert [one["already_imported"] for one in deep] == [True, False, True, True]
+    deep = run(tmp_path, "import", "ethereum-etl", str(export / "**" / "*.csv"), "--chain", "ethereum")
+    assert isinstance(deep.exception, FileError)
+    assert "read without receipts: 2 transactions were taken as successful" in str(deep.exception)
+    assert run(tmp_path, "ledger", "forget", "3").exit_code == 0
+    for again in (False, True):
+        deep_found = imported(tmp_path, "ethereum-etl", str(export / "**" / "*.csv"), "--chain", "ethereum")
+        assert [one["already_imported"] for one in deep_found] == [True, True, True, again]
+        assert [one["assumed"] for one in deep_found] == [0, 0, 0, 0]
 
 
 def test_a_pattern_that_matches_nothing_is_refused(tmp_path: Path, export: Path) -> None:

@@ -1,7 +1,9 @@
 import os
+import signal
 import subprocess
 import sys
 import textwrap
+import time
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -185,6 +187,37 @@ def test_a_transaction_that_fails_leaves_nothing(tmp_path: Path) -> None:
         with transaction(ledger):
             assert chain_number(ledger, CARD) == 1
         assert ledger.connection.execute("SELECT caip2 FROM chain").fetchall() == [("payments:card",)]
+
+
+def test_an_interrupted_query_is_an_interrupt_and_leaves_nothing(tmp_path: Path) -> None:
+    code = """
+        import sys
+        from pathlib import Path
+        from chains.address import find_chain
+        from datasets.store import chain_number, open_ledger, transaction
+        with open_ledger(Path(sys.argv[1]), write=True) as ledger:
+            try:
+                with transaction(ledger) as connection:
+                    chain_number(ledger, find_chain("payments:bank"))
+                    try:
+                        print("asking", flush=True)
+                        connection.execute("SELECT sum(hash(range)) FROM range(1000000000000)").fetchall()
+                    finally:
+                        connection.execute("SELECT 1")  # as what is closed on the way does
+            except KeyboardInterrupt:
+                print("interrupted", ledger.connection.execute("SELECT count(*) FROM chain").fetchall())
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "l")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "asking\n"
+        time.sleep(0.5)  # into the query; before it, Ctrl-C is none of DuckDB's
+        process.send_signal(signal.SIGINT)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert (out, err) == ("interrupted [(0,)]\n", "")
 
 
 def test_accounts_get_dense_numbers_by_first_appearance_and_keep_them(tmp_path: Path) -> None:
