@@ -93,14 +93,9 @@ def import_file(
     _refuse_other_reading(ledger, source, path)
     earlier = _find_batch(ledger.connection, source)
     if earlier is not None:
-        done = _result(ledger.connection, earlier, source, already=True)
-        if done.assumed and beside is not None and beside.has_receipts:
-            why = (
-                f"is in already, without receipts: {done.assumed} transactions were taken as successful. "
-                f"`silkscreen ledger forget {earlier}`, then import it together with its receipts"
-            )
-            raise FileError(path, why=why)
-        return done
+        if beside is not None and beside.has_receipts:
+            _refuse_assumed(ledger, earlier, path)
+        return _result(ledger.connection, earlier, source, already=True)
     batches = read_layout(layout, path, chain=chain, mapping=mapping, listed=listed, beside=beside)
     with closing(read_ahead(batches)) as ahead:
         return ingest_batches(
@@ -109,6 +104,7 @@ def import_file(
             source=source,
             total_rows=count_rows(path, lines),
             progress=progress,
+            receipts=beside is not None and beside.has_receipts,
             code_version=code_version,
         )
 
@@ -120,6 +116,7 @@ def ingest_batches(
     source: Source,
     total_rows: int = 0,
     progress: Progress | None = None,
+    receipts: bool = False,
     code_version: str,
     legs_at_once: int = LEGS_AT_ONCE,
 ) -> ImportResult:
@@ -127,6 +124,7 @@ def ingest_batches(
 
     The result does not depend on where the source was cut into batches, nor on `legs_at_once`: batches
     are held until they have that many legs, and memory is bounded by that and by the largest one.
+    `receipts` says that files of receipts were at hand.
     Raises LedgerConflict, FileError, LedgerError and whatever reading the batches raises.
     """
     earlier = _find_batch(ledger.connection, source)
@@ -139,6 +137,7 @@ def ingest_batches(
             chain=chain_number(ledger, source.chain),
             batch=next_number(connection, "batch"),
             next_transfer=next_number(connection, "transfer"),
+            receipts=receipts,
         )
         for batch in _gather(_with_progress(run, batches, total_rows, progress), legs_at_once):
             _write_batch(run, batch)
@@ -231,6 +230,18 @@ def _refuse_other_reading(ledger: Ledger, source: Source, path: Path) -> None:
         why = (
             f"is in already, read as {layout} with {mapping}: read another way it would count twice. "
             "If the first reading was wrong, take it back with `silkscreen ledger forget` first"
+        )
+        raise FileError(path, why=why)
+
+
+def _refuse_assumed(ledger: Ledger, batch: int, path: Path) -> None:
+    """Refuse a file that is in without its receipts, now that they are there: failed payments count in it."""
+    query = "SELECT sum(source_rows) FROM assumed WHERE batch = $1 AND NOT receipts"
+    rows = ledger.connection.execute(query, [batch]).fetchall()[0][0]
+    if rows:
+        why = (
+            f"is in already, read without receipts: {rows} transactions were taken as successful, and their "
+            f"fees are not known. `silkscreen ledger forget {batch}`, then import it with its receipts"
         )
         raise FileError(path, why=why)
 

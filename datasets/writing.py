@@ -50,6 +50,7 @@ class Writing:
     times: list[datetime] = field(default_factory=list)
     unmoved: Counter[str] = field(default_factory=Counter)  # source rows that moved nothing, by reason
     assumed: int = 0
+    receipts: bool = False  # files of receipts are beside the source
 
 
 def join_batches(batches: Sequence[LegBatch]) -> LegBatch:
@@ -193,7 +194,9 @@ def write_custody(run: Writing, code_version: str) -> None:
     for row in found:
         run.ledger.connection.execute("INSERT INTO unmoved VALUES ($1, $2, $3)", list(row))
     if run.assumed:
-        run.ledger.connection.execute("INSERT INTO assumed VALUES ($1, $2)", [run.batch, run.assumed])
+        run.ledger.connection.execute(
+            "INSERT INTO assumed VALUES ($1, $2, $3)", [run.batch, run.assumed, run.receipts]
+        )
     marks = run.ledger.connection.execute(
         "SELECT count(*) FILTER (repeated), count(*) FILTER (duplicate) FROM transfer WHERE batch = $1",
         [run.batch],

@@ -14,3 +14,5 @@ FROM synced AS s
 JOIN chain AS c ON c.chain = s.chain
 CROSS JOIN (SELECT unnest(['reward', 'native', 'token', 'fee', 'withdrawal']) AS kind) AS k
 WHERE k.kind = 'token' OR NOT starts_with(c.caip2, 'tron:');
+
+ALTER TABLE assumed ADD COLUMN receipts BOOLEAN;  -- whether receipts were beside it, but not for these rows

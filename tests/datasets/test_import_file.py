@@ -1,4 +1,5 @@
 import gzip
+import json
 import os
 import signal
 import subprocess
@@ -12,12 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from chains.errors import ColumnError, FileError
+from chains.errors import ColumnError, FileError, LedgerError
 from chains.files.layouts import PaymentMapping
+from chains.registry import find_chain
 from datasets.export import export_rows
 from datasets.ingest import ImportResult, import_file
 from datasets.store import SCHEMA_FOLDER, Ledger, open_ledger
-from tests.datasets.batches import BANK, Row, dump, ingest
+from tests.datasets.batches import BANK, Row, dump, ingest, memory_ledger
 
 HEADER = "when,from,to,sum,note\n"
 ROWS = (
@@ -165,7 +167,8 @@ IMPORT = """
     from datasets.store import open_ledger
 
     chain = find_chain("payments:bank")
-    batches = read_layout("payments", Path(CSV), chain=chain, mapping=PaymentMapping(MAPPING))
+    mapping = PaymentMapping(MAPPING)
+    batches = read_layout("payments", Path(CSV), chain=chain, mapping=mapping, rows_per_batch=100_000)
 
     def write(batches):
         source = Source(chain, "payments", "pay.csv", "hash")
@@ -245,3 +248,28 @@ def test_a_file_read_another_way_is_refused_and_changes_nothing(ledger: Ledger, 
     with pytest.raises(FileError, match="count twice"):
         load(ledger, path, PaymentMapping(swapped))
     assert dump(ledger) == before
+
+
+def test_a_genesis_is_known_by_its_accounts(tmp_path: Path) -> None:
+    """Files number the accounts in their own ways: one names empty ones, another does not."""
+    ethereum = find_chain("ethereum")
+
+    def genesis(name: str, **amounts: int) -> Path:
+        alloc = {"0x" + account * 40: {"balance": amount} for account, amount in amounts.items()}
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps({"alloc": alloc}), "utf-8")
+        return path
+
+    with memory_ledger() as ledger:
+
+        def imported(path: Path) -> tuple[int, int]:
+            done = import_file(ledger, "genesis", path, chain=ethereum, code_version="test")
+            return done.transfers, done.known
+
+        assert imported(genesis("first", a=100, b=0, c=300)) == (2, 0)
+        assert imported(genesis("same", a=100, c=300)) == (0, 2)
+        before = dump(ledger)
+        for name, other in (("more", {"a": 100, "b": 200, "c": 300}), ("less", {"a": 1, "c": 300})):
+            with pytest.raises(LedgerError, match="silkscreen ledger forget 1"):
+                imported(genesis(name, **other))
+            assert dump(ledger) == before
