@@ -155,7 +155,8 @@ CHAINS: tuple[Chain, ...] = (
     Chain("eip155:78284", "simulated-token", "evm", simulated=True, symbol="SIM", decimals=18, coin=1),
 )  # fmt: skip
 
-_COMMON = ("bitcoin", "ethereum", "tron", "litecoin", "bsc", "polygon", "monero", "solana")
+_COMMON = ("bitcoin", "ethereum", "tron", "litecoin", "bsc", "polygon", "monero", "solana", "bitcoin-testnet",
+           "bitcoin-testnet4", "bitcoin-signet", "bitcoin-regtest")  # fmt: skip
 
 
 @cache

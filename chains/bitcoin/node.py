@@ -27,6 +27,7 @@ LEGS_AT_ONCE = 30_000  # of one request: some 25 MB of an answer
 
 _MAX_HEIGHT = 2**31 - 1
 _HASH = re.compile("[0-9a-f]{64}")
+_NO_METHOD = (-32601, -32004)
 _NO_SUCH_BLOCK = frozenset({-1, -5, -8})  # not on disk (pruned), unknown hash, height above the head
 
 _READ = {
@@ -185,7 +186,12 @@ class BitcoinNode(HeldOpen):
     def _check_chain(self) -> None:
         """Refuse a node that does not have the block which the chain's id names, or has that of a fork."""
         height, reference = _READ[self.chain.name], self.chain.caip2.partition(":")[2]
-        found = self.block_hash(height)
+        try:
+            found = self.block_hash(height)
+        except RpcError as error:
+            if error.code in _NO_METHOD:
+                error.args = (f"{error}: what is at this URL does not answer like a Bitcoin Core node",)
+            raise
         if found is None and height:
             why = f"it has no block {height} yet, by which this chain is told from those that share its past"
             raise self._rpc.bad_answer("getblockhash", why)

@@ -18,6 +18,7 @@ from chains.errors import NodeError, RpcError
 from chains.rpc import RpcClient
 
 _SYMBOL, _DECIMALS = "0x95d89b41", "0x313ce567"
+_NO_METHOD = (-32601, -32004)
 _LONGEST = 2 * 4096  # hexadecimal digits of an answer that are looked at
 
 
@@ -38,6 +39,10 @@ def ask_chain(client: RpcClient) -> tuple[int, str]:
     web3 = Web3(_Provider(client), middleware=[])
     try:
         number = web3.eth.chain_id
+    except RpcError as error:
+        if error.code in _NO_METHOD:
+            error.args = (f"{error}: what is at this URL does not answer like an EVM node",)
+        raise
     except NodeError:
         raise
     except (Web3Exception, ValueError, TypeError, AttributeError, OverflowError) as error:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import rlp  # type: ignore[import-untyped]
 
+from chains.bitcoin.node import BitcoinNode
 from chains.errors import BadAnswer, BranchChanged, InputError, NodeError, RpcError, WrongChain
 from chains.evm.node import EvmNode
 from chains.ledger import LegBatch
@@ -20,6 +21,7 @@ from tests.chains.evm_front import NO_STATE, front, instead, without
 from tests.chains.evm_world import HARD_FORKS, LATE, MINER, World, build_world, show_legs
 from tests.chains.test_evm_blocks import JUNK
 from tests.nodes.anvil import run_anvil
+from tests.nodes.regtest import run_regtest
 from tests.nodes.rpc_server import RpcFault
 
 CHAIN = find_chain("eip155:31337")
@@ -123,6 +125,16 @@ def test_tracing_that_lags_behind_the_head_is_not_taken_for_none(world: World) -
 def test_a_node_of_another_chain_is_refused(world: World) -> None:
     with pytest.raises(WrongChain, match="eip155:31337, not eip155:1"):
         EvmNode(world.node.url, find_chain("ethereum"))
+
+
+def test_a_node_of_another_kind_is_told_as_such(world: World) -> None:
+    with pytest.raises(RpcError, match="does not answer like a Bitcoin Core node") as caught:
+        BitcoinNode(world.node.url, find_chain("bitcoin"))
+    assert caught.value.code == -32601
+    with run_regtest(history=False) as other:
+        with pytest.raises(RpcError, match="does not answer like an EVM node") as caught:
+            EvmNode(other.url, CHAIN)
+        assert (caught.value.code, caught.value.method) == (-32601, "eth_chainId")
 
 
 @pytest.mark.parametrize("answer", [*SENT, "0x7a6a", 31337.0])

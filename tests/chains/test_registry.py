@@ -68,6 +68,13 @@ def test_what_names_no_chain_is_refused_with_names_that_do(text: str) -> None:
         find_chain(text)
 
 
+def test_the_names_in_a_refusal_are_those_of_chains_and_have_the_test_networks() -> None:
+    with pytest.raises(UnknownChain) as caught:
+        find_chain("no such chain")
+    assert {"bitcoin", "ethereum", "bitcoin-regtest", "bitcoin-signet"} <= set(caught.value.known)
+    assert [find_chain(name).name for name in caught.value.known] == list(caught.value.known)
+
+
 def test_listed_tokens_are_written_in_canonical_form() -> None:
     for chain in CHAINS:
         for asset in listed_assets(chain):
