@@ -22,7 +22,7 @@ from chains.registry import Chain
 from datasets.frozen import write_freezes, write_frozen_labels
 from datasets.once import count_once, shared_hashes
 from datasets.store import Ledger, chain_number, next_number, registered, transaction
-from datasets.told import add_told, cut_told
+from datasets.told import add_told, cut_told, whole_stretches
 from datasets.writing import Source, Writing, write_custody, write_rejected, write_transfers
 
 LAYOUT = "node"
@@ -86,6 +86,15 @@ def read_stretches(ledger: Ledger, chain: Chain) -> tuple[Stretch, ...]:
     return tuple(Stretch(first, last) for first, last in rows)
 
 
+def read_whole(ledger: Ledger, chain: Chain, facts: NodeFacts) -> tuple[Stretch, ...]:
+    """Return the stretches, lowest first, of which all is in that a node tells."""
+    rows = ledger.connection.execute("SELECT chain FROM chain WHERE caip2 = $1", [chain.caip2]).fetchall()
+    if not rows:
+        return ()
+    found = whole_stretches(ledger.connection, rows[0][0], told_kinds(facts))
+    return tuple(Stretch(first, last) for first, last in found)
+
+
 def read_hash(ledger: Ledger, chain: Chain, height: int) -> bytes | None:
     """Return the hash that the ledger has for the block at a height; None where it has none."""
     return _block_hash(ledger.connection, chain.caip2, "hash", height)
@@ -112,7 +121,7 @@ def commit_blocks(
         removed = 0 if fork is None else _remove_above(connection, number, fork)
         _check_links(connection, number, run, batch.blocks)
         _remove_other_branch(connection, number, batch.blocks)
-        replaced = _remove_heights(connection, number, (first, last), _told_kinds(run.facts))
+        replaced = _remove_heights(connection, number, (first, last), told_kinds(run.facts))
         writing = _resume(ledger, run, number)
         writing.final_height = head.final_height
         before = (writing.transfers, writing.legs, writing.quarantined)
@@ -125,7 +134,7 @@ def commit_blocks(
         writing.source_rows += batch.blocks.num_rows
         write_freezes(writing, batch)
         _settle(connection, number, head.final_height, again=fork is not None)
-        add_told(connection, number, _told_kinds(run.facts), first, last)
+        add_told(connection, number, told_kinds(run.facts), first, last)
         _write_head(connection, number, run.facts, head)
         told = pa.concat_tables([told, shared_hashes(connection, number, heights=(first, last))])
         count_once(connection, number, told, utxo=run.chain.utxo)
@@ -225,7 +234,7 @@ def _remove_other_branch(connection: duckdb.DuckDBPyConnection, chain: int, bloc
         _remove_heights(connection, chain, (height, height), list(Kind))
 
 
-def _told_kinds(facts: NodeFacts) -> list[Kind]:
+def told_kinds(facts: NodeFacts) -> list[Kind]:
     """Return the kinds of transfers that the node tells of: those of files are kept where it is silent."""
     silent = {Kind.GENESIS} | ({Kind.INTERNAL} if facts.internal == "none" else set())
     return [kind for kind in facts.kinds if kind not in silent]

@@ -34,8 +34,9 @@ from datasets.blocks import (
     read_hash,
     read_parent,
     read_stretches,
+    read_whole,
 )
-from datasets.status import write_status
+from datasets.status import try_write_status
 from datasets.store import Ledger, open_ledger
 from datasets.writing import join_batches
 
@@ -82,18 +83,19 @@ class SyncPlan:
     disk_bytes: int | None
     free_bytes: int
     head: int
+    untold: tuple[str, ...] = ()  # what the node cannot tell of these blocks, each in a few words
 
 
 @dataclass(frozen=True)
 class SyncEvent:
     """Something that whoever watches may want to know. `what` is one of the words beside the fields."""
 
-    what: str  # planned, read, committed, reorganised, waiting, following
+    what: str  # planned, read, committed, reorganised, waiting, warned, following
     height: int
     blocks: int = 0  # read: how many more
     plan: SyncPlan | None = None  # planned
     committed: Committed | None = None  # committed, reorganised (`height` is then the last block shared)
-    text: str = ""  # waiting: for what
+    text: str = ""  # waiting: for what; warned: of what
 
 
 @dataclass(frozen=True)
@@ -227,12 +229,12 @@ def _step(sync: _Sync) -> bool:
 
 
 def _catch_up(sync: _Sync) -> None:
-    held, bytes_a_leg = _look(sync)
+    held, whole, bytes_a_leg = _look(sync)
     first, last = _wanted(sync, held)
     if sync.fork is not None:
-        held = tuple(Stretch(s.first, min(s.last, sync.fork)) for s in held if s.first <= sync.fork)
+        whole = tuple(Stretch(s.first, min(s.last, sync.fork)) for s in whole if s.first <= sync.fork)
         first, last = min(first, sync.fork + 1), max(last, sync.fork + 1)
-    missing = missing_heights(held, first, last)
+    missing = missing_heights(whole, first, last)
     if not sync.planned:
         _plan(sync, missing, bytes_a_leg)
     if missing:
@@ -247,19 +249,29 @@ def _wanted(sync: _Sync, held: tuple[Stretch, ...]) -> tuple[int, int]:
     first = sync.options.first
     if first is None:
         first = held[-1].first if held else 0
+        if sync.options.last is not None and sync.options.last < first:
+            raise InputError(
+                f"the ledger's last stretch of {sync.run.chain.name} begins at block {first}, above "
+                f"--to {sync.options.last}: say with --from where to begin"
+            )
     last = sync.head.height if sync.options.last is None else min(sync.options.last, sync.head.height)
     return first, last
 
 
-def _look(sync: _Sync) -> tuple[tuple[Stretch, ...], float | None]:
-    """Return the stretches and the bytes on disk a leg; note where node and ledger part."""
+def _look(sync: _Sync) -> tuple[tuple[Stretch, ...], tuple[Stretch, ...], float | None]:
+    """Return the stretches, those that need not be read, and the bytes on disk a leg; note where both part.
+
+    Heights that were read from a node that told less are read again where the user names them.
+    """
     sync.fork = None
     try:
         ledger = _open(sync, write=False)
     except LedgerMissing:
-        return (), None
+        return (), (), None
     with ledger:
-        held = read_stretches(ledger, sync.run.chain)
+        held = whole = read_stretches(ledger, sync.run.chain)
+        if sync.options.first is not None:
+            whole = read_whole(ledger, sync.run.chain, sync.run.facts)
         tops = [min(stretch.last, sync.head.height) for stretch in held]
         hashes = [read_hash(ledger, sync.run.chain, top) for top in tops]
         legs = int(ledger.connection.execute("SELECT count(*) FROM leg").fetchall()[0][0])
@@ -268,7 +280,7 @@ def _look(sync: _Sync) -> tuple[tuple[Stretch, ...], float | None]:
         if stretch.first <= top and sync.source.block_hash(top) != held_hash:
             sync.fork = _find_fork(sync, stretch, top)
             break
-    return held, sync.path.stat().st_size / legs if legs > 200_000 else None
+    return held, whole, sync.path.stat().st_size / legs if legs > 200_000 else None
 
 
 def _find_fork(sync: _Sync, stretch: Stretch, high: int) -> int:
@@ -313,6 +325,9 @@ def _shares_ground(sync: _Sync, first: int) -> bool:
 
 def _plan(sync: _Sync, missing: tuple[Stretch, ...], bytes_a_leg: float | None) -> None:
     plan = plan_sync(sync.source, sync.path.parent, missing, sync.head, bytes_a_leg=bytes_a_leg)
+    facts = sync.run.facts
+    calls = ("calls inside transactions",) if facts.internal == "none" else ()
+    plan = replace(plan, untold=(*calls, *facts.unread))
     sync.planned = True
     sync.tell(SyncEvent("planned", sync.head.height, plan=plan))
     if plan.disk_bytes is not None and plan.disk_bytes > plan.free_bytes * 0.95 and not sync.options.force:
@@ -384,7 +399,9 @@ def _write_status(sync: _Sync, *, due: float) -> None:
         return
     try:
         with _open(sync, write=False) as ledger:
-            write_status(ledger)
+            why = try_write_status(ledger)
+        if why is not None:
+            sync.tell(SyncEvent("warned", sync.head.height, text=why))
     except (LedgerMissing, LedgerBusy):
         return  # whoever holds it writes the status when it is done
     sync.last_status = time.monotonic()

@@ -53,6 +53,27 @@ def _lengthen(
     )
 
 
+def whole_stretches(
+    connection: duckdb.DuckDBPyConnection, chain: int, kinds: Iterable[Kind]
+) -> list[tuple[int, int]]:
+    """Return the heights, lowest first, at which all of these kinds were told whole."""
+    whole = _stretches(connection, "synced", "TRUE", chain)
+    for kind in kinds:
+        told = _stretches(connection, "told", f"kind = '{kind.value}'", chain)
+        pairs = ((max(a, c), min(b, d)) for a, b in whole for c, d in told)
+        whole = [(first, last) for first, last in pairs if first <= last]
+    return whole
+
+
+def _stretches(
+    connection: duckdb.DuckDBPyConnection, table: str, which: str, chain: int
+) -> list[tuple[int, int]]:
+    return connection.execute(
+        f"SELECT first_height, last_height FROM {table} WHERE chain = $1 AND {which} ORDER BY 1",  # noqa: S608
+        [chain],
+    ).fetchall()
+
+
 def find_told(connection: duckdb.DuckDBPyConnection, chain: int, transfers: pa.Table) -> NDArray[np.bool_]:
     """Return which transfers stand at heights at which a node told every transfer of their kind."""
     told = np.zeros(transfers.num_rows, np.bool_)

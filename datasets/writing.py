@@ -11,10 +11,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from chains.address import Chain
-from chains.errors import FileError
+from chains.assets import asset_reference
+from chains.errors import FileError, InputError
 from chains.ledger import Asset, LegBatch
 from datasets.overlap import loose_rows
-from datasets.store import Ledger, intern_accounts, next_number, registered
+from datasets.store import Ledger, intern_accounts, next_number, registered, transaction
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,30 @@ def number_assets(run: Writing, stated: Iterable[Asset], references: pa.ChunkedA
             run.assets[reference] = _asset_number(run, by_reference[reference])
     numbers = [run.assets[reference] for reference in encoded.dictionary.to_pylist()]
     return pa.array(numbers, pa.int32()).take(encoded.indices)
+
+
+def list_assets(ledger: Ledger, chain: Chain, words: Iterable[str]) -> int:
+    """Let tokens that are in the ledger count from now on; return how many did not before.
+
+    Raises InputError for a word that names no asset of the chain.
+    """
+    references = []
+    for word in words:
+        reference = asset_reference(word.strip(), chain)
+        if reference is None:
+            raise InputError(f"{word[:80]!r} names no token of {chain.name}: give its contract's address")
+        references.append(reference)
+    with transaction(ledger) as connection:
+        changed = connection.execute(
+            """
+            UPDATE asset SET listed = TRUE
+            WHERE NOT listed AND list_contains($2, reference)
+              AND chain = (SELECT chain FROM chain WHERE caip2 = $1)
+            RETURNING asset
+            """,
+            [chain.caip2, references],
+        ).fetchall()
+    return len(changed)
 
 
 def _asset_number(run: Writing, asset: Asset) -> int:

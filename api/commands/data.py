@@ -13,6 +13,7 @@ from api.commands.common import (
     Json,
     clean,
     code_version,
+    counted,
     new_group,
     parse_moment,
     read_settings,
@@ -21,7 +22,7 @@ from api.commands.common import (
     say_table,
     show_rows,
 )
-from api.commands.writing import write_ledger
+from api.commands.writing import count_listed, write_ledger
 from chains.errors import FileError
 
 labels = new_group("Who addresses belong to: import claims, and count them.")
@@ -126,6 +127,7 @@ def import_transfers(  # noqa: PLR0917  (each parameter is an option of the comm
 
     with write_ledger(settings) as ledger, find_beside(layout, paths, found_chain) as beside:
         refused = read_each(paths, read)
+    count_listed(settings, found_chain, listed or [], quiet=as_json)
     if as_json:
         say_json(results)
     if refused:
@@ -231,7 +233,7 @@ def import_price_files(
             results.append(import_prices(ledger, path))
             if not as_json:
                 done = results[-1]
-                say(f"{path}: {done.rows:,} prices, {done.added:,} new, {done.replaced:,} replaced")
+                say(f"{path}: {counted(done.rows, 'price')}, {done.added:,} new, {done.replaced:,} replaced")
     if as_json:
         say_json(results)
 
@@ -313,10 +315,10 @@ UNMOVED = {
 
 def _say_import(result: Any) -> None:
     if result.already_imported:
-        say(f"{result.source}: already in ({result.transfers:,} transfers); nothing changed")
+        say(f"{result.source}: already in ({counted(result.transfers, 'transfer')}); nothing changed")
         return
-    added = f"{result.transfers:,} transfers, {result.legs:,} legs"
-    say(f"{result.source}: {added} from {result.source_rows:,} rows")
+    added = f"{counted(result.transfers, 'transfer')}, {counted(result.legs, 'leg')}"
+    say(f"{result.source}: {added} from {counted(result.source_rows, 'row')}")
     notes = {
         "already known": result.known,
         "set aside (`silkscreen status` says why)": result.quarantined,
@@ -331,16 +333,16 @@ def _say_import(result: Any) -> None:
     }
     for words, count in notes.items():
         if count:
-            say(f"  {count:,} {words}")
+            say(f"  {count:,} {words.replace('rows ', 'row ', 1) if count == 1 else words}")
 
 
 def _say_labels(path: Path, result: Any) -> None:
     if result.already:
-        say(f"{path}: already in ({result.labels:,} labels); nothing changed")
+        say(f"{path}: already in ({counted(result.labels, 'label')}); nothing changed")
         return
     extra = f", {result.known:,} known already" if result.known else ""
     extra += f", {result.withdrawn:,} withdrawn" if result.withdrawn else ""
-    say(f"{path}: {result.labels:,} labels{extra}, {len(result.rejected):,} rejected")
+    say(f"{path}: {counted(result.labels, 'label')}{extra}, {len(result.rejected):,} rejected")
     say_rejections(path, result.rejected)
 
 

@@ -7,6 +7,7 @@ import typer
 
 from api.commands.common import Dir, Json, clean, code_version, read_settings, say, say_json, show_steps
 from api.commands.sync import known_profiles, read_profiles, stopped_by_term
+from api.commands.writing import count_listed
 from chains.errors import AddressError, InputError
 
 if TYPE_CHECKING:
@@ -150,6 +151,7 @@ def pull_histories(  # noqa: PLR0917  (each parameter is an option of the comman
     except KeyboardInterrupt:
         say("stopped before anything was read")
         raise typer.Exit(1) from None
+    count_listed(settings, found, listed or [], quiet=as_json)
     if as_json:
         say_json({**vars(result), "addresses": [vars(one) for one in result.addresses]})
     else:

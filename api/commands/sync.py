@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.commands.common import Dir, Json, clean, code_version, read_settings, say, say_json, show_heights
+from api.commands.writing import count_listed
 from chains.errors import InputError
 
 if TYPE_CHECKING:
@@ -97,6 +98,9 @@ def sync_blocks(  # noqa: PLR0917  (each parameter is an option of the command)
     )
     version = code_version()
     limits = RpcLimits(requests_per_second=rate)
+    known = known_profiles(settings, found)
+    if not as_json:
+        _warn_of_profiles(settings, found, given, known)
     try:
         with (
             stopped_by_term(),
@@ -105,7 +109,7 @@ def sync_blocks(  # noqa: PLR0917  (each parameter is an option of the command)
                 rpc,
                 limits=limits,
                 listed=listed or [],
-                profiles=known_profiles(settings, found) | given,
+                profiles=known | given,
                 internal=internal,
             ) as source,
             show_heights(found.name) as show,
@@ -118,6 +122,7 @@ def sync_blocks(  # noqa: PLR0917  (each parameter is an option of the command)
         if not as_json:
             say("stopped; the ledger stands at the end of a block, the same command goes on from there")
         raise typer.Exit(0 if follow else 1) from None
+    count_listed(settings, found, listed or [], quiet=as_json)
     if as_json:
         say_json(vars(result))
     else:
@@ -180,6 +185,25 @@ def read_profiles(texts: list[str]) -> dict[str, str]:
     return found
 
 
+def _warn_of_profiles(
+    settings: "Settings", chain: "Chain", given: dict[str, str], known: dict[str, str]
+) -> None:
+    """Say that a profile that is new holds for new blocks only."""
+    from datasets.blocks import read_stretches
+    from datasets.store import open_ledger
+
+    if not set(given.items()) - set(known.items()) or not settings.ledger.exists():
+        return
+    with open_ledger(settings.ledger, wait_seconds=settings.wait_seconds) as ledger:
+        held = read_stretches(ledger, chain)
+    if held:
+        typer.echo(
+            f"note: --profile holds for blocks that are read from now on; {held[0].first:,} to "
+            f"{held[-1].last:,} were read without it (`silkscreen ledger forget`, then sync them again)",
+            err=True,
+        )
+
+
 class _Watch:
     """What whoever waits is told: the plan first, then a moving bar, and what is out of the ordinary."""
 
@@ -191,6 +215,8 @@ class _Watch:
         if event.what == "planned" and event.plan is not None:
             self.show(0, event.plan.blocks)
             self._say(describe_plan(event.plan))
+            if event.plan.blocks and event.plan.untold:
+                self._say(f"  this node does not tell: {clean('; '.join(event.plan.untold), 500)}")
         elif event.what == "read":
             self.show(event.blocks, None)
         elif event.what == "reorganised" and event.committed is not None:
@@ -201,6 +227,9 @@ class _Watch:
         elif event.what == "waiting" and event.text != self.last_text:
             self.last_text = event.text
             self._say(f"waiting: {clean(event.text, 300)}")
+
+        elif event.what == "warned":
+            self._say(f"warning: {clean(event.text, 1000)}; the ledger itself is written")
 
     def _say(self, text: str) -> None:
         typer.echo(text, err=True)

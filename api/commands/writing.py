@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from api.commands.common import clean
+from api.commands.common import clean, say
 
 if TYPE_CHECKING:
     from api.settings import Settings
+    from chains.registry import Chain
     from datasets.store import Ledger
 
 INTERRUPTED = 130
@@ -41,6 +42,19 @@ def write_ledger(settings: "Settings") -> Iterator["Ledger"]:
         why = try_write_status(ledger)
     if why is not None:
         typer.echo(f"silkscreen: warning: {clean(why, 1000)}; the ledger itself is written", err=True)
+
+
+def count_listed(settings: "Settings", chain: "Chain", listed: list[str], *, quiet: bool) -> None:
+    """Let tokens count that were in the ledger unlisted before."""
+    from datasets.writing import list_assets
+
+    if not listed or not settings.ledger.exists():
+        return
+    with write_ledger(settings) as ledger:
+        count = list_assets(ledger, chain, listed)
+    if count and not quiet:
+        tokens = "1 token that was in already counts" if count == 1 else f"{count} tokens that were in count"
+        say(f"  {tokens} from now on: `silkscreen build` takes that up")
 
 
 def _count_imports(ledger: "Ledger") -> int | None:

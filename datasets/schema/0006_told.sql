@@ -15,4 +15,13 @@ JOIN chain AS c ON c.chain = s.chain
 CROSS JOIN (SELECT unnest(['reward', 'native', 'token', 'fee', 'withdrawal']) AS kind) AS k
 WHERE k.kind = 'token' OR NOT starts_with(c.caip2, 'tron:');
 
+INSERT INTO told (chain, kind, first_height, last_height)
+SELECT s.chain, 'internal', s.first_height, s.last_height
+FROM synced AS s
+JOIN chain AS c ON c.chain = s.chain
+WHERE starts_with(c.caip2, 'eip155:') AND NOT EXISTS (
+    FROM batch AS b
+    WHERE b.chain = s.chain AND b.layout = 'node' AND json_extract_string(b.mapping, '$.internal') = 'none'
+);
+
 ALTER TABLE assumed ADD COLUMN receipts BOOLEAN;  -- whether receipts were beside it, but not for these rows

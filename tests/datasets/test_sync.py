@@ -18,7 +18,7 @@ from datasets.labels import label_rows
 from datasets.status import read_status
 from datasets.store import Ledger, open_ledger
 from datasets.sync import SyncEvent, SyncOptions, SyncResult, missing_heights, sync_chain
-from datasets.writing import Source
+from datasets.writing import Source, list_assets
 from tests.datasets.batches import EURO, Row, make_batches
 from tests.datasets.memory_chain import ETHEREUM, TOKEN, Block, Freeze, MemoryChain, Pay, Reject, make_blocks
 
@@ -438,6 +438,42 @@ def test_a_file_adds_nothing_to_what_a_node_told_whole(chain: MemoryChain, tmp_p
         ]
         faults = {result.check for result in check_ledger(ledger).results if result.found}
         assert not faults - {"negative_balance"}  # of nobody is it known what they began with
+
+
+def test_blocks_read_without_calls_are_read_again_where_they_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+    silent, tracing = MemoryChain(internal="none"), MemoryChain(internal="trace_block")
+    silent.mine([], *([Pay(A, B, height)] for height in range(1, 20)))
+    tracing.blocks = silent.blocks
+    sync(silent, path, last=9)
+    sync(tracing, path)
+    assert not [span for span in tracing.reads if span[0] < 10]
+    before = export(path)
+    assert sync(tracing, path, first=5).blocks == 5
+    assert sync(tracing, path, first=0).blocks == 5
+    assert sync(tracing, path, first=0).blocks == 0
+    assert export(path) == before
+    assert stretches(path) == (Stretch(0, 19),)
+
+
+def test_an_end_below_the_last_stretch_is_no_silence(chain: MemoryChain, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+    sync(chain, path, first=20)
+    with pytest.raises(InputError, match="begins at block 20, above --to 10: say with --from"):
+        sync(chain, path, last=10)
+
+
+def test_tokens_of_the_ledger_are_listed_later(chain: MemoryChain, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+    sync(chain, path)
+    with open_ledger(path, write=True) as ledger:
+        ledger.connection.execute("UPDATE asset SET listed = FALSE WHERE reference LIKE 'erc20:%'")
+        word = TOKEN.reference.removeprefix("erc20:")
+        assert [list_assets(ledger, ETHEREUM, [text]) for text in (word, word, C)] == [1, 0, 0]
+        with pytest.raises(InputError, match="names no token of ethereum"):
+            list_assets(ledger, ETHEREUM, ["TETHER"])
+        query = "SELECT count(*) FROM asset WHERE NOT listed"
+        assert ledger.connection.execute(query).fetchall() == [(0,)]
 
 
 def test_a_node_with_another_first_block_serves_another_chain(chain: MemoryChain, tmp_path: Path) -> None:
