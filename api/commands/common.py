@@ -81,6 +81,11 @@ def clean(text: str, limit: int = 200) -> str:
     return "".join(c if c.isprintable() else _code(c) for c in cut)
 
 
+def counted(count: int, thing: str) -> str:
+    """Return a number of things in words: `1 file`, `2,000 files`."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
 def say(text: str = "") -> None:
     """Print a line on standard output."""
     typer.echo(text)

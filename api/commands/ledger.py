@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.commands.common import Dir, Json, Threads, clean, new_group, read_settings, say, say_json, show_steps
+from api.commands.common import (
+    Dir,
+    Json,
+    Threads,
+    clean,
+    counted,
+    new_group,
+    read_settings,
+    say,
+    say_json,
+    show_steps,
+)
 from api.commands.writing import write_ledger
 from chains.errors import InputError
 
@@ -225,10 +236,11 @@ def forget(
         return
     say(
         f"import {done.batch} ({clean(done.source, 80)}, {done.layout}, {done.chain}) taken back: "
-        f"{done.transfers:,} transfers, {done.legs:,} legs, {done.set_aside:,} rows set aside"
+        f"{counted(done.transfers, 'transfer')}, {counted(done.legs, 'leg')}, "
+        f"{counted(done.set_aside, 'row')} set aside"
     )
     if done.counted_again:
-        say(f"  {done.counted_again:,} transfers of other imports count again")
+        say(f"  {counted(done.counted_again, 'transfer')} of other imports counted again")
     if done.blocks_to is not None:
         say(f"  whole blocks end at {done.blocks_to:,} now; `silkscreen sync` goes on from there")
     for name in done.lost:

@@ -145,7 +145,7 @@ def test_import_labels_status_build_and_screen(tmp_path: Path, capsys: pytest.Ca
     mapping = [f"--map={item}" for item in ("time=t", "payer=a", "payee=b", "amount=v", "currency=@USD")]
     words = ["import", "payments", str(tmp_path / "in"), "--chain", BANK, *mapping, *folder]
     assert run(*words) == 0
-    assert "1 transfers, 2 legs from 2 rows" in capsys.readouterr().out
+    assert "1 transfer, 2 legs from 2 rows" in capsys.readouterr().out
     assert run(*words, "--json") == 0
     (result,) = json.loads(capsys.readouterr().out)
     assert result["already_imported"]
@@ -159,7 +159,7 @@ def test_import_labels_status_build_and_screen(tmp_path: Path, capsys: pytest.Ca
     )
     assert run("labels", "import", "csv", str(labels), *folder) == 0
     shown = capsys.readouterr()
-    assert "1 labels, 1 rejected" in shown.out
+    assert "1 label, 1 rejected" in shown.out
     assert "no_such_category" in shown.err
     assert run("labels", "list", *folder, "--by", "category") == 0
     assert capsys.readouterr().out.split() == ["category", "labels", "darknet_market", "1"]
@@ -328,7 +328,7 @@ def test_a_refused_file_stops_none_of_the_others(tmp_path: Path, capsys: pytest.
     assert run("labels", "import", "csv", *paths, "--dir", str(tmp_path)) == 1
     told = capsys.readouterr()
     assert "b.csv" in told.err
-    assert told.out.count("1 labels") == 2
+    assert told.out.count("1 label,") == 2
 
 
 def fingerprint(folder: Path) -> dict[str, tuple[int, str]]:
