@@ -240,7 +240,7 @@ def forget(
         f"{counted(done.set_aside, 'row')} set aside"
     )
     if done.counted_again:
-        say(f"  {counted(done.counted_again, 'transfer')} of other imports counted again")
+        say(f"  count again: {counted(done.counted_again, 'transfer')} of other imports")
     if done.blocks_to is not None:
         say(f"  whole blocks end at {done.blocks_to:,} now; `silkscreen sync` goes on from there")
     for name in done.lost:

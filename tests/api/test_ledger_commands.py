@@ -83,7 +83,7 @@ def test_an_import_is_taken_back_only_when_it_is_meant(
         "import 1 (one.csv, payments, payments:bank) taken back: 2 transfers, 4 legs, 1 row set aside\n"
         in shown
     )
-    assert "  1 transfer of other imports counted again\n" in shown
+    assert "  count again: 1 transfer of other imports\n" in shown
     assert run("ledger", "forget", "2", "--json", *folder) == 0
     done = json.loads(capsys.readouterr().out)
     assert (done["source"], done["transfers"], done["blocks_to"]) == ("two\x1b.csv", 2, None)
