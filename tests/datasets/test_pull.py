@@ -301,7 +301,7 @@ def test_calls_are_taken_between_the_heights_that_were_traced(path: Path) -> Non
     silent, tracing = MemoryChain(internal="none"), MemoryChain(internal="trace_block")
     silent.mine(*blocks)
     tracing.blocks = silent.blocks
-    for node, first, last in ((silent, 4, 6), (tracing, 0, 20)):
+    for node, first, last in ((tracing, 0, 3), (silent, 4, 6), (tracing, 7, 20)):
         options = SyncOptions(first=first, last=last)
         sync_chain(node, path, options=options, tell=lambda _: None, code_version="1")
     calls = [
