@@ -8,7 +8,7 @@ kept under (batch, row), and what an earlier loose file of the same chain alread
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +47,9 @@ LEGS_AT_ONCE = 500_000
 
 MB_A_THREAD = 96
 """DuckDB's memory for each of its threads while batches are written: what was written already needs none."""
+
+MANY_LEGS = 1_000_000
+"""After an import of so many, the file is put in order at once and with little memory, not on closing it."""
 
 
 @dataclass(frozen=True)
@@ -130,24 +133,29 @@ def ingest_batches(
     earlier = _find_batch(ledger.connection, source)
     if earlier is not None:
         return _result(ledger.connection, earlier, source, already=True)
-    with _frugal(ledger.connection) as spend_freely, transaction(ledger) as connection:
-        run = Writing(
-            ledger=ledger,
-            source=source,
-            chain=chain_number(ledger, source.chain),
-            batch=next_number(connection, "batch"),
-            next_transfer=next_number(connection, "transfer"),
-            receipts=receipts,
-        )
-        for batch in _gather(_with_progress(run, batches, total_rows, progress), legs_at_once):
-            _write_batch(run, batch)
-        if run.loose:
-            spend_freely()
-            mark_repeats(connection, run.chain, run.batch)
-        told = shared_hashes(connection, run.chain, batch=run.batch, loose=run.loose)
-        count_once(connection, run.chain, told, utxo=source.chain.utxo)
-        write_custody(run, code_version)
-        return _result(connection, run.batch, source, already=False)
+    with _frugal(ledger.connection) as spend_freely:
+        with transaction(ledger) as connection:
+            run = Writing(
+                ledger=ledger,
+                source=source,
+                chain=chain_number(ledger, source.chain),
+                batch=next_number(connection, "batch"),
+                next_transfer=next_number(connection, "transfer"),
+                receipts=receipts,
+            )
+            for batch in _gather(_with_progress(run, batches, total_rows, progress), legs_at_once):
+                _write_batch(run, batch)
+            if run.loose:
+                spend_freely()
+                mark_repeats(connection, run.chain, run.batch)
+            told = shared_hashes(connection, run.chain, batch=run.batch, loose=run.loose)
+            count_once(connection, run.chain, told, utxo=source.chain.utxo)
+            write_custody(run, code_version)
+            result = _result(connection, run.batch, source, already=False)
+        if result.legs >= MANY_LEGS:
+            with suppress(duckdb.Error):  # it is in already, and closing the ledger tries again
+                connection.execute("CHECKPOINT")
+        return result
 
 
 @contextmanager
