@@ -114,7 +114,11 @@ _KNOWN = """
     SELECT
         EXISTS (FROM transfer AS t WHERE t.chain = c.chain AND t.kind = 'genesis' AND t.height = 0),
         EXISTS (
-            FROM batch AS b WHERE b.chain = c.chain AND json_extract_string(b.mapping, '$.internal') = 'none'
+            FROM synced AS s WHERE s.chain = c.chain AND NOT EXISTS (
+                FROM told AS t
+                WHERE t.chain = s.chain AND t.kind = 'internal'
+                  AND t.first_height <= s.first_height AND t.last_height >= s.last_height
+            )
         )
     FROM chain AS c WHERE c.caip2 = $1
 """

@@ -440,6 +440,11 @@ def test_a_file_adds_nothing_to_what_a_node_told_whole(chain: MemoryChain, tmp_p
         assert not faults - {"negative_balance"}  # of nobody is it known what they began with
 
 
+def unjudged(path: Path) -> list[str]:
+    with open_ledger(path) as ledger:
+        return [one.why for one in check_ledger(ledger).unjudged]
+
+
 def test_blocks_read_without_calls_are_read_again_where_they_are_named(tmp_path: Path) -> None:
     path = tmp_path / "ledger.duckdb"
     silent, tracing = MemoryChain(internal="none"), MemoryChain(internal="trace_block")
@@ -450,7 +455,9 @@ def test_blocks_read_without_calls_are_read_again_where_they_are_named(tmp_path:
     assert not [span for span in tracing.reads if span[0] < 10]
     before = export(path)
     assert sync(tracing, path, first=5).blocks == 5
+    assert "internal calls were not read" in unjudged(path)
     assert sync(tracing, path, first=0).blocks == 5
+    assert "internal calls were not read" not in unjudged(path)
     assert sync(tracing, path, first=0).blocks == 0
     assert export(path) == before
     assert stretches(path) == (Stretch(0, 19),)
