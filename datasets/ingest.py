@@ -208,7 +208,9 @@ def _write_batch(run: Writing, batch: LegBatch) -> None:
     overlap = {"source": run.source.name, "chain_name": run.source.chain.name}
     connection = run.ledger.connection
     write_blocks(connection, run.chain, batch.transfers, **overlap)
-    known = find_known_genesis(connection, run.chain, run.batch, batch.transfers, batch.legs)
+    known = find_known_genesis(
+        connection, run.chain, run.batch, batch.transfers, batch.legs, source=run.source.name
+    )
     known |= find_known(connection, run.chain, batch.transfers, **overlap)
     run.known += int(known.sum())
     told = find_told(connection, run.chain, batch.transfers) & ~known

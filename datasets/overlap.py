@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from chains.errors import LedgerConflict, LedgerError
+from chains.errors import FileError, LedgerConflict
 from datasets.store import registered
 
 KEYED = "(height IS NOT NULL AND (position IS NOT NULL OR hash IS NOT NULL))"
@@ -71,12 +71,18 @@ def _highest(connection: duckdb.DuckDBPyConnection, chain: int, lowest: int, hig
 
 
 def find_known_genesis(
-    connection: duckdb.DuckDBPyConnection, chain: int, batch: int, transfers: pa.Table, legs: pa.Table
+    connection: duckdb.DuckDBPyConnection,
+    chain: int,
+    batch: int,
+    transfers: pa.Table,
+    legs: pa.Table,
+    *,
+    source: str,
 ) -> NDArray[np.bool_]:
     """Return which transfers are of a genesis that the ledger has from another import.
 
     Those are known by their accounts: files number them in their own ways, and some leave the empty ones out.
-    Raises LedgerError where an account began with another amount there.
+    Raises FileError where an account began with another amount there.
     """
     first = pc.and_(pc.equal(transfers["kind"], "genesis"), pc.equal(transfers["height"], 0))
     known: NDArray[np.bool_] = pc.fill_null(first, fill_value=False).to_numpy()
@@ -101,11 +107,11 @@ def find_known_genesis(
     for leg in mine.to_pylist():
         amount, other = held.get(leg["account"], (0, earliest))
         if int(leg["amount"]) != amount:
-            raise LedgerError(
+            why = (
                 f"{leg['account']} begins with {int(leg['amount'])} here and with {amount} in the ledger, "
-                f"by the genesis of import {other}: `silkscreen ledger forget {other}` takes that one back. "
-                "Nothing was imported"
+                f"by the genesis of import {other}: `silkscreen ledger forget {other}` takes that one back"
             )
+            raise FileError(source, why=why)
     return known
 
 
