@@ -5,11 +5,13 @@ payee legs (funds reach one). A Bitcoin transaction keeps its n inputs and m out
 transfer has one of each; a coinbase has no payer, and a fee is payers minus payees.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 
 class Kind(StrEnum):
@@ -128,3 +130,27 @@ class LegBatch:
     unmoved: Mapping[str, int] = field(default_factory=dict)  # rows that moved nothing, by a stable word
     assumed: int = 0  # rows taken as successful transactions because nothing says how they ended
     rows_read: int = 0  # rows of the source up to the end of this batch, where not all made transfers
+
+
+def join_batches(batches: Sequence[LegBatch]) -> LegBatch:
+    """Put batches behind each other, with transfers numbered through."""
+    transfers: list[pa.Table] = []
+    legs: list[pa.Table] = []
+    start = 0
+    for batch in batches:
+        for tables, table in ((transfers, batch.transfers), (legs, batch.legs)):
+            place = table.schema.get_field_index("transfer")
+            moved = pc.add(table["transfer"], start)
+            tables.append(table.set_column(place, table.schema.field(place), moved))
+        start += int(pc.max(batch.transfers["transfer"]).as_py()) + 1 if batch.transfers.num_rows else 0
+    return LegBatch(
+        pa.concat_tables([TRANSFER_SCHEMA.empty_table(), *transfers]).combine_chunks(),
+        pa.concat_tables([LEG_SCHEMA.empty_table(), *legs]).combine_chunks(),
+        pa.concat_tables([REJECT_SCHEMA.empty_table(), *(batch.rejected for batch in batches)]),
+        tuple({asset.reference: asset for batch in reversed(batches) for asset in batch.assets}.values()),
+        pa.concat_tables([BLOCK_SCHEMA.empty_table(), *(batch.blocks for batch in batches)]).combine_chunks(),
+        pa.concat_tables([FREEZE_SCHEMA.empty_table(), *(batch.freezes for batch in batches)]),
+        unmoved=sum((Counter(batch.unmoved) for batch in batches), Counter()),
+        assumed=sum(batch.assumed for batch in batches),
+        rows_read=max((batch.rows_read for batch in batches), default=0),
+    )

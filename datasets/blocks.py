@@ -22,7 +22,7 @@ from chains.registry import Chain
 from datasets.frozen import write_freezes, write_frozen_labels
 from datasets.once import count_once, shared_hashes
 from datasets.store import Ledger, chain_number, next_number, registered, transaction
-from datasets.told import add_told, cut_told, whole_stretches
+from datasets.told import add_stretches, cut_stretches, whole_stretches
 from datasets.writing import Source, Writing, write_custody, write_rejected, write_transfers
 
 LAYOUT = "node"
@@ -134,7 +134,7 @@ def commit_blocks(
         writing.source_rows += batch.blocks.num_rows
         write_freezes(writing, batch)
         _settle(connection, number, head.final_height, again=fork is not None)
-        add_told(connection, number, told_kinds(run.facts), first, last)
+        add_stretches(connection, number, told_kinds(run.facts), first, last)
         _write_head(connection, number, run.facts, head)
         told = pa.concat_tables([told, shared_hashes(connection, number, heights=(first, last))])
         count_once(connection, number, told, utxo=run.chain.utxo)
@@ -216,7 +216,7 @@ def _remove_above(connection: duckdb.DuckDBPyConnection, chain: int, fork: int) 
         _remove_heights(connection, chain, (max(first, fork + 1), last), list(Kind))
         for first, last in stretches
     )
-    cut_told(connection, chain, fork)
+    cut_stretches(connection, chain, fork)
     return removed
 
 
@@ -225,13 +225,16 @@ def _remove_other_branch(connection: duckdb.DuckDBPyConnection, chain: int, bloc
     with registered(connection, read_block=blocks.select(["height", "hash"])):
         others = connection.execute(
             """
-            SELECT height FROM block JOIN read_block AS r USING (height)
-            WHERE block.chain = $chain AND block.hash <> r.hash ORDER BY height
+            SELECT min(height), max(height) FROM (
+                SELECT height, height - row_number() OVER (ORDER BY height) AS run
+                FROM block JOIN read_block AS r USING (height)
+                WHERE block.chain = $chain AND block.hash <> r.hash
+            ) GROUP BY run ORDER BY 1
             """,
             {"chain": chain},
         ).fetchall()
-    for (height,) in others:
-        _remove_heights(connection, chain, (height, height), list(Kind))
+    for first, last in others:
+        _remove_heights(connection, chain, (first, last), list(Kind))
 
 
 def told_kinds(facts: NodeFacts) -> list[Kind]:

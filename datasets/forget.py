@@ -18,7 +18,7 @@ from datasets.check import views
 from datasets.frozen import write_frozen_labels
 from datasets.overlap import KEYED
 from datasets.store import Ledger, transaction
-from datasets.told import cut_told
+from datasets.told import cut_stretches
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def _remove_rows(connection: duckdb.DuckDBPyConnection, batch: int) -> tuple[int
 
 def _shorten(connection: duckdb.DuckDBPyConnection, chain: int, below: int) -> None:
     """Let the stretches of a chain end below a height, and name the blocks from there on as those to go."""
-    cut_told(connection, chain, below - 1)
+    cut_stretches(connection, chain, below - 1)
     connection.execute(
         "DELETE FROM node_head WHERE chain = $1 AND chain NOT IN (SELECT chain FROM synced)", [chain]
     )

@@ -21,7 +21,7 @@ from chains.address import Chain
 from chains.errors import FileError
 from chains.files.beside import Beside
 from chains.files.layouts import PaymentMapping, read_layout
-from chains.ledger import LegBatch
+from chains.ledger import LegBatch, join_batches
 from datasets.ahead import read_ahead
 from datasets.custody import count_rows, hash_file, while_unchanged
 from datasets.once import count_once, shared_hashes
@@ -33,7 +33,6 @@ from datasets.writing import (
     Source,
     Writing,
     count_unmoved,
-    join_batches,
     write_custody,
     write_rejected,
     write_transfers,

@@ -23,7 +23,7 @@ from chains.errors import (
     NodeUnavailable,
     WrongChain,
 )
-from chains.ledger import LegBatch
+from chains.ledger import LegBatch, join_batches
 from chains.nodes import BlockSource, Head
 from datasets.blocks import (
     Committed,
@@ -38,7 +38,6 @@ from datasets.blocks import (
 )
 from datasets.status import try_write_status
 from datasets.store import Ledger, open_ledger
-from datasets.writing import join_batches
 
 LEGS_A_READ = 20_000
 """Legs asked for at once: enough to keep a node busy, few enough to hold several reads in memory."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from chains.ledger import REJECT_SCHEMA, Kind
 
 
-def add_told(
+def add_stretches(
     connection: duckdb.DuckDBPyConnection, chain: int, kinds: Iterable[Kind], first: int, last: int
 ) -> None:
     """Note that blocks are in, whole but for the kinds of transfers that are not named."""
@@ -24,8 +24,8 @@ def add_told(
         _lengthen(connection, "told", (chain, kind.value), first, last)
 
 
-def cut_told(connection: duckdb.DuckDBPyConnection, chain: int, above: int) -> None:
-    """Let nothing above a height be told any more."""
+def cut_stretches(connection: duckdb.DuckDBPyConnection, chain: int, above: int) -> None:
+    """Let no stretch reach above a height any more."""
     for table in ("told", "synced"):
         connection.execute(f"DELETE FROM {table} WHERE chain = $1 AND first_height > $2", [chain, above])  # noqa: S608
         connection.execute(

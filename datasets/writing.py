@@ -1,7 +1,7 @@
 """Batches of legs into the tables of the ledger, with its own numbers for chains, assets and addresses."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -52,29 +52,6 @@ class Writing:
     unmoved: Counter[str] = field(default_factory=Counter)  # source rows that moved nothing, by reason
     assumed: int = 0
     receipts: bool = False  # files of receipts are beside the source
-
-
-def join_batches(batches: Sequence[LegBatch]) -> LegBatch:
-    """Put batches behind each other, with transfers numbered through."""
-    transfers: list[pa.Table] = []
-    legs: list[pa.Table] = []
-    start = 0
-    for batch in batches:
-        for tables, table in ((transfers, batch.transfers), (legs, batch.legs)):
-            place = table.schema.get_field_index("transfer")
-            tables.append(table.set_column(place, "transfer", pc.add(table["transfer"], start)))
-        start += int(pc.max(batch.transfers["transfer"]).as_py()) + 1 if batch.transfers.num_rows else 0
-    return LegBatch(
-        pa.concat_tables(transfers),
-        pa.concat_tables(legs),
-        pa.concat_tables([batch.rejected for batch in batches]),
-        tuple({asset.reference: asset for batch in reversed(batches) for asset in batch.assets}.values()),
-        pa.concat_tables([batch.blocks for batch in batches]),
-        pa.concat_tables([batch.freezes for batch in batches]),
-        unmoved=sum((Counter(batch.unmoved) for batch in batches), Counter()),
-        assumed=sum(batch.assumed for batch in batches),
-        rows_read=max((batch.rows_read for batch in batches), default=0),
-    )
 
 
 def write_transfers(run: Writing, batch: LegBatch, fresh: NDArray[np.int64]) -> None:

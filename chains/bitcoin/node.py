@@ -10,14 +10,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from chains.assets import native_asset
 from chains.bitcoin.blocks import decode_blocks, read_exact
 from chains.errors import BadAnswer, BranchChanged, InputError, RpcError, WrongChain
 from chains.held import HeldOpen
-from chains.ledger import BLOCK_SCHEMA, LEG_SCHEMA, REJECT_SCHEMA, TRANSFER_SCHEMA, LegBatch
+from chains.ledger import LegBatch, join_batches
 from chains.nodes import Head, NodeFacts
 from chains.registry import CHAINS, Chain
 from chains.rpc import RpcClient, RpcLimits, brief
@@ -248,23 +245,3 @@ class BitcoinNode(HeldOpen):
 
 _PASTS = {"bitcoin-sv": ("bitcoin-sv", "bitcoin-cash")}
 """Chains whose past has the first block of a fork in it, other than their own."""
-
-
-def join_batches(batches: Sequence[LegBatch]) -> LegBatch:
-    """Return batches of blocks, one after the other, as one; transfers are numbered anew."""
-    start = 0
-    transfers: list[pa.Table] = []
-    legs: list[pa.Table] = []
-    for batch in batches:
-        for tables, table in ((transfers, batch.transfers), (legs, batch.legs)):
-            moved = pc.add(table["transfer"], start)
-            tables.append(table.set_column(0, TRANSFER_SCHEMA.field("transfer"), moved))
-        start += batch.transfers.num_rows
-    assets = {asset.reference: asset for batch in batches for asset in batch.assets}
-    return LegBatch(
-        pa.concat_tables([TRANSFER_SCHEMA.empty_table(), *transfers]).combine_chunks(),
-        pa.concat_tables([LEG_SCHEMA.empty_table(), *legs]).combine_chunks(),
-        pa.concat_tables([REJECT_SCHEMA.empty_table(), *(batch.rejected for batch in batches)]),
-        tuple(assets[reference] for reference in sorted(assets)),
-        pa.concat_tables([BLOCK_SCHEMA.empty_table(), *(batch.blocks for batch in batches)]).combine_chunks(),
-    )

@@ -80,11 +80,7 @@ def as_quantity(text: object, field: str) -> int:
 
 def read_quantity(record: Fields, field: str) -> int:
     """Return the number in a field of a record."""
-    text = record.get(field)
-    number = _number(text) if type(text) is str and len(text) <= _LONGEST_QUANTITY else -1
-    if number < 0:
-        raise Misread(field, text, "a quantity (0x and hexadecimal digits)")
-    return number
+    return as_quantity(record.get(field), field)
 
 
 def read_optional(record: Fields, field: str) -> int:

@@ -11,7 +11,7 @@ from chains.bitcoin.blocks import read_exact
 from chains.bitcoin.node import BitcoinNode
 from chains.bitcoin.scripts import script_holder
 from chains.errors import BadAnswer, BranchChanged, InputError, NodeRefused, RpcError, WrongChain
-from chains.ledger import LEG_SCHEMA, TRANSFER_SCHEMA, LegBatch
+from chains.ledger import LEG_SCHEMA, TRANSFER_SCHEMA, LegBatch, join_batches
 from chains.registry import find_chain
 from chains.rpc import RpcLimits
 from tests.chains.bitcoin_face import GENESIS, LIMITS, ONE, canned, face, opened, rpc_error
@@ -80,7 +80,7 @@ def test_where_a_range_is_cut_and_how_batches_are_made_changes_nothing(node: Reg
     with BitcoinNode(node.url, REGTEST, limits=LIMITS) as source:
         whole = source.read_blocks(100, 142)
         parts = [source.read_blocks(first, min(first + 6, 142)) for first in range(100, 143, 7)]
-    assert same(bitcoin.join_batches(parts), whole)
+    assert same(join_batches(parts), whole)
     for size in (1, 3, 200):
         with BitcoinNode(node.url, REGTEST, limits=RpcLimits(batch_size=size)) as source:
             assert same(source.read_blocks(100, 142), whole)
@@ -110,7 +110,7 @@ def test_several_threads_read_at_once(node: RegtestNode) -> None:
     with BitcoinNode(node.url, REGTEST, limits=LIMITS) as source, ThreadPoolExecutor(4) as pool:
         ranges = [(first, first + 19) for first in range(0, 140, 20)]
         parts = list(pool.map(lambda span: source.read_blocks(*span), ranges))
-        assert same(bitcoin.join_batches(parts), source.read_blocks(0, 139))
+        assert same(join_batches(parts), source.read_blocks(0, 139))
 
 
 def test_a_node_of_another_chain_is_refused(node: RegtestNode) -> None:
