@@ -68,7 +68,7 @@ def build_features(
             tell(1)
             mark_seeds(connection, as_of)
             tell(2)
-            exposures = trace_all(connection)
+            exposures = trace_all(connection, threads=threads, spill=spill_folder(ledger))
             tell(3)
             build = _assemble(connection, as_of, exposures)
         yield build

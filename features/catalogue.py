@@ -75,6 +75,7 @@ MEANING = (
     "entities.py",
     "exposure.py",
     "exposure_kernel.py",
+    "legs.py",
     "order.py",
     "seeds.py",
     "seen.py",

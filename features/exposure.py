@@ -4,67 +4,104 @@ The rule is pro rata (the "haircut"): a payment takes from its payer the same sh
 that the payer holds. A labelled service or offender ends a trace: what it pays counts as its
 category in full, and what reaches it has arrived. On a UTXO chain each output is a balance of its
 own, so a coin that was never spent together with another is not touched by it; on an account chain
-the address is the balance. The destination side is the adjoint of the source side, so value from S
-to M is the same number seen from either end.
+one asset of an address is the balance. The destination side is the adjoint of the source side, so value
+from S to M is the same number seen from either end.
 
 Sources: Möser, Böhme, Breuker, "Towards Risk Scoring of Bitcoin Transactions" (2014), for the
 proportional rule; the adjoint is reverse accumulation over the same linear steps.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.exposure_kernel import BURN, FEE, PAYMENT, RETURN, trace_backward, trace_forward
+from features.exposure_kernel import (
+    BURN,
+    FEE,
+    PAYMENT,
+    POUR,
+    RETURN,
+    SLOT,
+    SWAP,
+    TALLY,
+    carry_backward,
+    carry_forward,
+    share_out,
+)
+from features.slots import SlotStore, new_store
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 Numbers = NDArray[np.int32] | NDArray[np.int64]
 
-__all__ = ["BURN", "FEE", "PAYMENT", "RETURN", "LegColumns", "Traced", "sum_by", "trace_exposure"]
+__all__ = [
+    "BURN",
+    "FEE",
+    "PAYMENT",
+    "RETURN",
+    "SWAP",
+    "ExposureColumns",
+    "LegColumns",
+    "Traced",
+    "sum_by",
+    "trace_exposure",
+]
+
+STRETCH = 1_000_000
+"""Transfers between two moments at which a pass may be set aside."""
 
 
 class LegColumns(NamedTuple):
-    """One side of all transfers of one chain and asset, grouped by transfer in causal order.
+    """One side of all transfers of one chain, grouped by transfer in causal order.
 
     `start` has length n+1: legs of transfer t are `start[t]:start[t+1]`. `holder` is what carries
-    the balance (-1: spent from before the ledger's view). `entity` is who it counts for. `seed` is
-    a category number or -1. `amount` is in raw units, `usd` in micro-USD (NaN: unknown).
+    the balance (-1: spent from before the ledger's view). `owner` is who it counts for: one asset of an
+    entity. `seed` is a category number or -1. `amount` is in raw units, `usd` in micro-USD (NaN: unknown).
+    `weight` is what parts of one transfer are weighed by: the amount, but where one asset is given for
+    another.
     """
 
     start: IntArray
     holder: Numbers
-    entity: Numbers
+    owner: Numbers
     seed: NDArray[np.int16]
     amount: FloatArray
+    weight: FloatArray
     usd: FloatArray
 
 
 @dataclass(frozen=True)
 class ExposureColumns:
-    """What entities received or sent, by category: parallel columns, by entity, category, directness.
+    """What owners received or sent, by category: parallel columns, by owner, category, directness.
 
     `category` counts as the taxonomy does; numbers from `categories` on are the ones without an
     owner. `direct` says that the labelled entity itself was the counterparty. `value` is in raw
     units, `usd` in micro-USD (NaN: unknown), `hops` the least number of payments to or from it.
+    `largest` (raw units) is the largest part that came along one path from one labelled payment, and
+    `origin` the number of its payer leg; of what was sent, of the payee leg with which it arrived; -1: none.
     """
 
-    entity: IntArray
+    owner: IntArray
     category: IntArray
     direct: NDArray[np.bool_]
     value: FloatArray
     usd: FloatArray
     hops: IntArray
+    largest: FloatArray
+    origin: IntArray
 
 
 @dataclass(frozen=True)
 class Traced:
-    """The outcome for one chain and asset.
+    """The outcome for one chain.
 
-    `received_total` and `sent_total` have one number an entity, in raw units: what the shares are
-    shares of. `held` is (holder, category, value) of what nobody has spent yet, `balance` its sum a
+    `received_total` and `sent_total` have one number an owner, in raw units: what the shares are
+    shares of. `held` is (holder, category, value, hops) of what nobody has spent yet, `balance` its sum a
     holder.
     """
 
@@ -80,47 +117,89 @@ class Traced:
     balance: FloatArray
 
 
+@dataclass
+class Forward:
+    """The forward pass after some transfers: enough to go on with what follows."""
+
+    done: int
+    state: SlotStore
+    tally: SlotStore
+
+
+Kept = Callable[[Forward], None]
+"""Called with the forward pass between two stretches."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is traced: one chain's legs, and what each transfer is."""
+
+    payers: LegColumns
+    payees: LegColumns
+    roles: NDArray[np.int8]
+    flows: NDArray[np.bool_]
+    """For each payee leg, whether it is a payment to another: change is none, and no fee is."""
+    holders: int
+    owners: int
+    categories: int
+    spill: Path | None = field(default=None)
+    """Folder for the state where it may not fit into memory."""
+
+    @property
+    def transfers(self) -> int:
+        """Return how many transfers there are."""
+        return self.payers.start.size - 1
+
+
 def trace_exposure(
     payers: LegColumns,
     payees: LegColumns,
     roles: NDArray[np.int8] | None = None,
     *,
+    owner_entity: Numbers | None = None,
     holders: int,
-    entities: int,
+    owners: int,
     categories: int,
+    threads: int = 1,
+    spill: Path | None = None,
+    resume: Forward | None = None,
+    keep: Kept | None = None,
 ) -> Traced:
-    """Trace all value of one chain and asset, from sources and to destinations.
+    """Trace all value of one chain, from sources and to destinations.
 
-    `roles` says of each transfer what it is (PAYMENT, FEE, BURN, RETURN); all are payments without it.
-    Numbers of categories without an owner: received `categories` (history not in the ledger) and
-    `categories + 1` (minted); sent `categories` (fees) and `categories + 1` (burned). What was sent and is
-    in no category of `sent` is still held.
+    `roles` says of each transfer what it is (PAYMENT, FEE, BURN, RETURN, SWAP); all are payments without it.
+    `owner_entity` says which owners are one entity; without it each is its own. Numbers of categories without
+    an owner: received `categories` (history not in the ledger) and `categories + 1` (newly made); sent
+    `categories` (fees) and `categories + 1` (burned). What was sent and is in no category of `sent` is still
+    held. With two `threads` both passes run at once: the same numbers, in more memory. `resume` is an
+    earlier forward pass over the same first transfers, and `keep` is called with it as it goes.
     """
     if roles is None:
         roles = np.full(payers.start.size - 1, PAYMENT, np.int8)
-    sole = sole_payers(payers)
-    received, held, balance, fraction = trace_forward(
-        payers, payees, roles, sole, _pool(categories), holders, entities, categories
-    )
-    sent = trace_backward(
-        payers, payees, roles, sole, _pool(categories), fraction, holders, entities, categories
-    )
+    flows = find_flows(payers, payees, roles, owner_entity)
+    task = Task(payers, payees, roles, flows, holders, owners, categories, spill)
+    balance = np.zeros(holders)
+    fraction = np.zeros(payers.holder.size)
+    share_out(payers, payees, balance, fraction, 0, task.transfers)
+    if threads > 1:
+        with ThreadPoolExecutor(2) as pool:
+            backward = pool.submit(_run_backward, task, fraction)
+            received, held = _run_forward(task, fraction, resume, keep)
+            sent = backward.result()
+    else:
+        received, held = _run_forward(task, fraction, resume, keep)
+        sent = _run_backward(task, fraction)
     del fraction
-    legs = np.diff(payees.start)
-    flows = (payees.entity != np.repeat(sole, legs)) & np.repeat(roles != FEE, legs)
-    moved = _segment_sums(payees.start, np.where(flows, payees.amount, 0.0))
-    paid = _segment_sums(payers.start, payers.amount)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        flowing = np.where(paid > 0, moved / paid, 0.0)
-    flowing[roles == BURN] = 1.0
-    flowing_share = np.repeat(flowing, np.diff(payers.start))
+    received_total = sum_by(payees.owner[flows], payees.amount[flows], owners)
+    received_usd = sum_by(payees.owner[flows], payees.usd[flows], owners)
+    sent_total, sent_usd = _sent(task)
     return Traced(
-        received=_columns(received),
-        sent=_columns(sent),
-        received_total=sum_by(payees.entity[flows], payees.amount[flows], entities),
-        received_usd=sum_by(payees.entity[flows], payees.usd[flows], entities),
-        sent_total=sum_by(payers.entity, payers.amount * flowing_share, entities),
-        sent_usd=sum_by(payers.entity, payers.usd * flowing_share, entities),
+        received=received,
+        sent=sent,
+        received_total=received_total,
+        received_usd=received_usd,
+        sent_total=sent_total,
+        sent_usd=sent_usd,
         held_holder=held[0],
         held_category=held[1]["key"].astype(np.int64),
         held_value=held[1]["value"],
@@ -128,22 +207,88 @@ def trace_exposure(
     )
 
 
-def sole_payers(payers: LegColumns) -> IntArray:
-    """Return for each transfer the entity that alone paid it, or -1 (several, or nobody).
+def _run_forward(
+    task: Task, fraction: FloatArray, resume: Forward | None, keep: Kept | None
+) -> tuple[ExposureColumns, tuple[IntArray, NDArray[Any]]]:
+    forward = resume or Forward(
+        0, new_store(task.holders, SLOT, task.spill), new_store(task.owners, TALLY, task.spill)
+    )
+    legs = (task.payers, task.payees, task.flows, task.roles)
+    pool = np.zeros(2 * (task.categories + 2), POUR)
+    keys = np.zeros(pool.size, np.int64)
+    while forward.done < task.transfers:
+        last = min(forward.done + STRETCH, task.transfers)
+        carry_forward(
+            legs,
+            fraction,
+            pool,
+            keys,
+            task.categories,
+            forward.state.parts,
+            forward.tally.parts,
+            forward.done,
+            last,
+        )
+        forward.done = last
+        if keep is not None:
+            keep(forward)
+    held = forward.state.listed()
+    forward.state.close()
+    received = _columns(forward.tally.listed())
+    forward.tally.close()
+    return received, held
 
-    What such an entity pays itself is change: no receipt, no payment and no hop. Where several
-    entities pay together nobody can say whose coin is whose, so every leg counts.
+
+def _run_backward(task: Task, fraction: FloatArray) -> ExposureColumns:
+    state, tally = new_store(task.holders, SLOT, task.spill), new_store(task.owners, TALLY, task.spill)
+    pool = np.zeros(2 * (task.categories + 2), POUR)
+    keys = np.zeros(pool.size, np.int64)
+    legs = (task.payers, task.payees, task.flows, task.roles)
+    carry_backward(legs, fraction, pool, keys, task.categories, state.parts, tally.parts, 0, task.transfers)
+    state.close()
+    sent = _columns(tally.listed())
+    tally.close()
+    return sent
+
+
+def find_flows(
+    payers: LegColumns,
+    payees: LegColumns,
+    roles: NDArray[np.int8],
+    owner_entity: Numbers | None = None,
+) -> NDArray[np.bool_]:
+    """Return for each payee leg whether it is a payment to another.
+
+    What an entity that pays alone pays itself is change: no receipt, no payment and no hop. Where several
+    entities pay together nobody can say whose coin is whose, so every leg counts. A fee is nobody's receipt.
     """
     n = payers.start.size - 1
+    entity_of = (lambda owner: owner) if owner_entity is None else (lambda owner: owner_entity[owner])
     sole = np.full(n, -1, np.int64)
-    counts = np.diff(payers.start)
-    paid = counts > 0
+    paid = np.diff(payers.start) > 0
     first = payers.start[:-1][paid]
     if first.size:
-        lowest = np.minimum.reduceat(payers.entity, first)
-        highest = np.maximum.reduceat(payers.entity, first)
+        entity = entity_of(payers.owner)
+        lowest, highest = np.minimum.reduceat(entity, first), np.maximum.reduceat(entity, first)
         sole[paid] = np.where(lowest == highest, lowest, -1)
-    return sole
+    legs = np.diff(payees.start)
+    flows = entity_of(payees.owner) != np.repeat(sole, legs)
+    return np.asarray(flows & np.repeat(roles != FEE, legs), np.bool_)
+
+
+def _sent(task: Task) -> tuple[FloatArray, FloatArray]:
+    """Return what each owner paid to others, in raw units and in micro-USD."""
+    moved = _segment_sums(task.payees.start, np.where(task.flows, task.payees.weight, 0.0))
+    paid = _segment_sums(task.payers.start, task.payers.weight)
+    given = _segment_sums(task.payees.start, task.payees.weight)
+    whole = np.where(task.roles == SWAP, given, paid)  # a swap's sides are weighed apart, and it has no fee
+    del paid, given
+    with np.errstate(divide="ignore", invalid="ignore"):
+        flowing = np.where(whole > 0, moved / whole, 0.0)
+    flowing[task.roles == BURN] = 1.0
+    share = np.repeat(flowing, np.diff(task.payers.start))
+    total = sum_by(task.payers.owner, task.payers.amount * share, task.owners)
+    return total, sum_by(task.payers.owner, task.payers.usd * share, task.owners)
 
 
 def sum_by(group: Numbers, values: FloatArray, groups: int) -> FloatArray:
@@ -157,37 +302,14 @@ def _segment_sums(start: IntArray, values: FloatArray) -> FloatArray:
 
 
 def _columns(listed: tuple[IntArray, NDArray[Any]]) -> ExposureColumns:
-    entity, slots = listed
+    owner, slots = listed
     return ExposureColumns(
-        entity=entity,
+        owner=owner,
         category=slots["key"].astype(np.int64) >> 1,
         direct=(slots["key"] & 1).astype(np.bool_),
         value=slots["value"].copy(),
         usd=slots["usd"].copy(),
         hops=slots["hops"].astype(np.int64),
-    )
-
-
-class _Pool(NamedTuple):
-    """What one transfer carries, by key; scratch memory of the kernels."""
-
-    value: FloatArray
-    flowing: FloatArray
-    hops: NDArray[np.int16]
-    flow_hops: NDArray[np.int16]
-    inside: NDArray[np.int8]
-    touched: NDArray[np.int16]
-    size: IntArray
-
-
-def _pool(categories: int) -> _Pool:
-    keys = 2 * (categories + 2)
-    return _Pool(
-        value=np.zeros(keys),
-        flowing=np.zeros(keys),
-        hops=np.zeros(keys, np.int16),
-        flow_hops=np.zeros(keys, np.int16),
-        inside=np.zeros(keys, np.int8),
-        touched=np.zeros(keys, np.int16),
-        size=np.zeros(1, np.int64),
+        largest=slots["best"].astype(np.float64),
+        origin=slots["origin"].astype(np.int64),
     )

@@ -1,279 +1,495 @@
-"""The two compiled passes of tracing: forward for sources, backward (its adjoint) for destinations.
+"""The compiled passes of tracing: what each payment takes; forward for sources, backward for destinations.
 
-Both walk one chain and asset in causal order on one thread, so that sums come out the same on every
-run. A holder is what carries a balance: an address on an account chain, one output on a UTXO chain.
-State is sparse: a list of slots for each holder, one slot for each category that its balance stems
-from (forward) or ends in (backward). Slots live in one array, chained by `next`, with a free list.
+All walk one chain in causal order, each on one thread, so that sums come out the same on every run. A holder
+is what carries a balance: one asset of an address on an account chain, one output on a UTXO chain. An owner
+is whom receipts and payments count for: one asset of an entity.
 
-Inside a transfer, and in what each entity received or sent, a key is `2 * category + direct`.
+State is sparse: a holder has a block of slots, one for each category that its balance stems from (forward)
+or ends in (backward). Blocks lie in one store; a full one moves to the next larger size, and an emptied one
+is left to whoever needs that size next. A pass may end after any transfer and go on from its state.
+
+Inside a transfer, and in what each owner received or sent, a key is `2 * category + direct`.
 """
 
 import numba as nb
 import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
 
 SNAP = 1.0 - 1e-12
 """A payment of at least this share of a balance empties it: the rest is rounding of doubles."""
 
-SLOT = np.dtype([("next", "i4"), ("key", "i2"), ("hops", "i2"), ("value", "f8"), ("usd", "f8")], align=True)
-PAYMENT, FEE, BURN, RETURN = range(4)
+PAYMENT, FEE, BURN, RETURN, SWAP = range(5)
 """What a transfer is: value given to another, or newly made; the chain's fee; value taken back by its issuer
-or destroyed; value that returns from where the ledger does not see it."""
+or destroyed; value that returns from where the ledger does not see it; one asset given for another."""
 
 FAR = 32767  # more hops than are counted: a longer path is said to have one less
 
+SIZES = np.array([0, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256], np.int64)
+"""Slots in a block of each size; a block holds at most one slot for each key."""
+LARGEST = 256
+COUNTERS = 1 + SIZES.size
+"""What a store of blocks counts: slots in use, then for each size the first block that is free, or -1."""
+
+HEAD = np.dtype([("first", "i4"), ("count", "i2"), ("size", "i2")])
+SLOT = np.dtype(
+    [("value", "f8"), ("best", "f4"), ("origin", "i4"), ("hops", "i2"), ("key", "i2")], align=True
+)
+TALLY = np.dtype(
+    [("value", "f8"), ("usd", "f8"), ("best", "f4"), ("origin", "i4"), ("hops", "i2"), ("key", "i2")],
+    align=True,
+)
+POUR = np.dtype(
+    [
+        ("value", "f8"),
+        ("best", "f8"),
+        ("flowing", "f8"),
+        ("flow_best", "f8"),
+        ("met", "i8"),
+        ("kept", "i8"),
+        ("origin", "i4"),
+        ("flow_origin", "i4"),
+        ("hops", "i2"),
+        ("flow_hops", "i2"),
+    ],
+    align=True,
+)
+"""What one transfer carries of a key, in all and (backward) of what is no change; `hops` is FAR for nothing."""
+
+AHEAD = 32
+"""Legs ahead of which memory is asked for: first a head, and half as far ahead the block that it names."""
+
+
+@intrinsic
+def _fetch(_typing, array, place):  # noqa: ARG001  (its type is int64)
+    """Ask for the memory of `array[place]` without waiting for it."""
+
+    def generate(context, builder, signature, args):
+        kind = signature.args[0]
+        found = context.make_array(kind)(context, builder, args[0])
+        pointer = cgutils.get_item_pointer(
+            context, builder, kind, found, [args[1]], wraparound=False, boundscheck=False
+        )
+        byte, number = ir.PointerType(ir.IntType(8)), ir.IntType(32)
+        prefetch = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [byte, number, number, number]),
+            "llvm.prefetch.p0",
+        )
+        builder.call(prefetch, [builder.bitcast(pointer, byte), number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
+
 
 @nb.njit(cache=True)
-def _room(slots, meta, needed):
-    """Return `slots` with space for `needed` more; `meta` is (first free slot or -1, slots in use)."""
-    if meta[1] + needed <= slots.size:
-        return slots
-    grown = np.empty(max(2 * slots.size, meta[1] + needed), slots.dtype)
-    grown[: meta[1]] = slots[: meta[1]]
-    return grown
+def _fetch_block(head, holder, slots, step):
+    """Ask for the block of `holder`; `step` slots fill a line of the cache."""
+    begin = np.int64(head[holder].first)
+    for s in range(begin, begin + head[holder].count, step):
+        _fetch(slots, s)
 
 
 @nb.njit(cache=True)
-def _add(head, slots, meta, holder, key, value, usd, hops):
-    """Add `value` to the slot of (`holder`, `key`), which is made if there is none; `_room` comes first."""
-    at = head[holder]
-    while at >= 0:
-        if slots[at].key == key:
-            slots[at].value += value
-            slots[at].usd += usd
-            slots[at].hops = min(slots[at].hops, hops)
-            return
-        at = slots[at].next
-    if meta[0] >= 0:
-        at = meta[0]
-        meta[0] = slots[at].next
+def _new_slot(head, holder, slots, counters):
+    """Return one more slot of `holder`."""
+    place = head[holder]
+    count, size = np.int64(place.count), np.int64(place.size)
+    if count == SIZES[size]:
+        first = counters[2 + size]
+        if first >= 0:
+            counters[2 + size] = slots[first].origin
+        else:
+            first = counters[0]
+            counters[0] += SIZES[size + 1]
+            if counters[0] > slots.size:
+                raise MemoryError("the state of tracing does not fit")
+        old = np.int64(place.first)
+        for k in range(count):
+            slots[first + k] = slots[old + k]
+        if size > 0:
+            slots[old].origin = counters[1 + size]
+            counters[1 + size] = old
+        place.first = first
+        place.size = size + 1
+    place.count = count + 1
+    return slots[place.first + count]
+
+
+@nb.njit(cache=True)
+def _empty(head, holder, slots, counters):
+    """Leave the block of `holder` to whoever needs one."""
+    place = head[holder]
+    if place.size > 0:
+        slots[place.first].origin = counters[1 + place.size]
+        counters[1 + place.size] = place.first
+        place.size = 0
+        place.count = 0
+
+
+@nb.njit(cache=True)
+def _add(slot, value, hops, best, origin):
+    """Add to a slot: value, least hops, and the largest part that came from (or went to) one place."""
+    slot.value += value
+    slot.hops = min(slot.hops, hops)
+    larger = best > slot.best
+    slot.best = best if larger else slot.best
+    slot.origin = origin if larger else slot.origin
+
+
+@nb.njit(cache=True)
+def _set(slot, value, hops, best, origin):
+    slot.value = value
+    slot.hops = hops
+    slot.best = best
+    slot.origin = origin
+
+
+@nb.njit(cache=True)
+def _pour(pool, keys, counts, key, value, hops, best, origin):
+    """Add a value of a key to what one transfer carries."""
+    pour = pool[key]
+    if pour.hops == FAR:
+        keys[counts[0]] = key
+        counts[0] += 1
+        _set(pour, value, hops, best, origin)
     else:
-        at = meta[1]
-        meta[1] += 1
-    slots[at].next = head[holder]
-    slots[at].key = key
-    slots[at].value = value
-    slots[at].usd = usd
-    slots[at].hops = hops
-    head[holder] = at
+        _add(pour, value, hops, best, origin)
 
 
-@nb.njit(cache=True)
-def _free(head, slots, meta, holder):
-    """Give all slots of `holder` back to the free list."""
-    at = head[holder]
-    while at >= 0:
-        following = slots[at].next
-        slots[at].next = meta[0]
-        meta[0] = at
-        at = following
-    head[holder] = -1
+@nb.njit(cache=True, nogil=True)
+def share_out(payers, payees, balance, fraction, first, last):
+    """Set the share of its holder's balance that each payer leg of transfers `first` to `last` takes.
 
-
-@nb.njit(cache=True)
-def _pour(pool, key, value, share, hops):
-    """Add to the pool of one transfer: per key a value, a share of flows alone, and least hops of each."""
-    if pool.inside[key] == 0:
-        pool.inside[key] = 1
-        pool.touched[pool.size[0]] = key
-        pool.size[0] += 1
-        pool.value[key] = 0.0
-        pool.flowing[key] = 0.0
-        pool.hops[key] = FAR
-        pool.flow_hops[key] = FAR
-    pool.value[key] += value
-    pool.hops[key] = min(pool.hops[key], hops)
-    if share > 0.0:
-        pool.flowing[key] += share
-        pool.flow_hops[key] = min(pool.flow_hops[key], hops)
-
-
-@nb.njit(cache=True)
-def _empty(pool):
-    for k in range(pool.size[0]):
-        pool.inside[pool.touched[k]] = 0
-    pool.size[0] = 0
-
-
-@nb.njit(cache=True)
-def _listed(head, slots, used):
-    """Return (holder of each slot, slots), by holder and then key: the result has one order."""
-    holder = np.empty(used, np.int64)
-    out = np.empty(used, slots.dtype)
-    n = 0
-    for h in range(head.size):
-        first = n
-        at = head[h]
-        while at >= 0:
-            place = n
-            while place > first and out[place - 1].key > slots[at].key:
-                out[place] = out[place - 1]
-                place -= 1
-            out[place] = slots[at]
-            holder[n] = h
-            n += 1
-            at = slots[at].next
-    return holder[:n], out[:n]
-
-
-@nb.njit(cache=True)
-def trace_forward(payers, payees, roles, sole_payer, pool, holders, entities, categories):
-    """Carry every category forward; return what each entity received and what each holder still holds.
-
-    `payers` and `payees` are named tuples of columns (`LegColumns`), `sole_payer` an entity or -1 for each
-    transfer, `roles` what it is. Keys without an owner: `categories` is spent beyond what the ledger saw
-    received, `categories + 1` is minted. A fee leaves its payer, and what the block's maker gets of it counts
-    as minted, as it does in a coinbase: nobody pays anybody. Returns (received: entity, slots), (held:
-    holder, slots), the balance of each holder, and for each payer leg the share of its holder's balance that
-    it moved, which the backward pass reuses.
+    What a payer spends beyond what was seen is put on top: 1 and the share of the payment that came from
+    nowhere, so 2 where nothing was seen. A labelled payer has 0: its money is its own category's.
     """
-    history, minted = categories, categories + 1
-    balance = np.zeros(holders, np.float64)
-    head = np.full(holders, -1, np.int32)
-    meta = np.array([-1, 0], np.int64)
-    slots = np.empty(1024, SLOT)
-    got_head = np.full(entities, -1, np.int32)
-    got_meta = np.array([-1, 0], np.int64)
-    got = np.empty(1024, SLOT)
-    fraction = np.zeros(payers.holder.size, np.float64)
-
-    for t in range(payers.start.size - 1):
-        total = 0.0
+    for t in range(first, last):
         for i in range(payers.start[t], payers.start[t + 1]):
             amount = payers.amount[i]
-            total += amount
             holder = payers.holder[i]
-            if amount <= 0.0:
-                continue
-            if payers.seed[i] >= 0:
-                _pour(pool, 2 * payers.seed[i] + 1, amount, 0.0, 0)
+            if payers.seed[i] >= 0 or amount <= 0.0:
+                fraction[i] = 0.0
             elif holder < 0:
-                _pour(pool, 2 * history, amount, 0.0, 0)
+                fraction[i] = 2.0
             else:
                 held = balance[holder]
-                share = amount / held if amount < held * SNAP else 1.0
-                at = head[holder]
-                while at >= 0:
-                    moved = slots[at].value * share
-                    _pour(pool, 2 * slots[at].key, moved, 0.0, slots[at].hops)
-                    slots[at].value -= moved
-                    at = slots[at].next
-                fraction[i] = share
-                if share < 1.0:
+                if amount < held * SNAP:
+                    fraction[i] = amount / held
                     balance[holder] = held - amount
                 else:
-                    _free(head, slots, meta, holder)
+                    fraction[i] = 1.0 if held >= amount * SNAP else 1.0 + (amount - held) / amount
                     balance[holder] = 0.0
-                    if held < amount * SNAP:
-                        _pour(pool, 2 * history, amount - held, 0.0, 0)
+        for j in range(payees.start[t], payees.start[t + 1]):
+            if payees.seed[j] < 0 and payees.amount[j] > 0.0:
+                balance[payees.holder[j]] += payees.amount[j]
+
+
+@nb.njit(cache=True, nogil=True)
+def carry_forward(legs, fraction, pool, keys, extra, state, tally, first, last):
+    """Carry every category from transfer `first` to `last`.
+
+    `legs` is (payers, payees, flows, roles), `extra` the category of value from before the ledger's view;
+    the one after it is newly made value. `state` is (head, slots, counters) by holder, `tally` the same by
+    owner: what each received. An origin is the number of a payer leg. A fee leaves its
+    payer, and what the block's maker gets of it counts as newly made, as in a coinbase.
+    """
+    payers, payees, flows, roles = legs
+    head, slots, counters = state
+    got_head, got, got_counters = tally
+    history, minted = extra, extra + 1
+    counts = np.zeros(1, np.int64)
+    for key in range(pool.size):
+        pool[key].hops = FAR
+        pool[key].met = -1
+        pool[key].kept = -1
+
+    for t in range(first, last):
+        total = 0.0
+        labelled = False
+        for i in range(payers.start[t], payers.start[t + 1]):
+            ahead = i + 2 * AHEAD
+            if ahead < payers.holder.size:
+                _fetch(head, max(payers.holder[ahead], 0))
+            ahead = i + AHEAD
+            if ahead < payers.holder.size:
+                _fetch_block(head, max(payers.holder[ahead], 0), slots, 2)
+            amount = payers.amount[i]
+            if amount <= 0.0:
+                continue
+            weight = payers.weight[i]
+            total += weight
+            taken = fraction[i]
+            if payers.seed[i] >= 0:
+                labelled = True
+                _pour(pool, keys, counts, 2 * payers.seed[i] + 1, weight, 0, weight, i)
+                continue
+            if taken > 1.0:
+                _pour(pool, keys, counts, 2 * history, (taken - 1.0) * weight, 0, 0.0, -1)
+            if taken < 2.0:
+                ratio = weight / amount
+                holder = payers.holder[i]
+                begin = np.int64(head[holder].first)
+                for s in range(begin, begin + head[holder].count):
+                    slot = slots[s]
+                    value, best = slot.value, np.float64(slot.best)
+                    if taken < 1.0:
+                        value, best = value * taken, best * taken
+                        slot.value -= value
+                        slot.best -= np.float32(best)
+                    _pour(
+                        pool, keys, counts, 2 * slot.key, value * ratio, slot.hops, best * ratio, slot.origin
+                    )
+                if taken >= 1.0:
+                    _empty(head, holder, slots, counters)
         if roles[t] == FEE:
-            _empty(pool)
+            for k in range(counts[0]):
+                pool[keys[k]].hops = FAR
+            counts[0] = 0
             total = 0.0
         if roles[t] == FEE or payers.start[t] == payers.start[t + 1]:
             for j in range(payees.start[t], payees.start[t + 1]):
-                total += payees.amount[j]
-            _pour(pool, 2 * (history if roles[t] == RETURN else minted), total, 0.0, 0)
-        legs = payees.start[t + 1] - payees.start[t]
-        slots = _room(slots, meta, legs * pool.size[0])
-        got = _room(got, got_meta, legs * pool.size[0])
+                total += payees.weight[j]
+            if total > 0.0:
+                _pour(pool, keys, counts, 2 * (history if roles[t] == RETURN else minted), total, 0, 0.0, -1)
+        for k in range(counts[0]):
+            pour = pool[keys[k]]
+            pour.value /= total
+            pour.best /= total
         for j in range(payees.start[t], payees.start[t + 1]):
+            ahead = j + 2 * AHEAD
+            if ahead < payees.holder.size:
+                _fetch(head, payees.holder[ahead])
+                _fetch(got_head, payees.owner[ahead])
+            ahead = j + AHEAD
+            if ahead < payees.holder.size:
+                _fetch_block(head, payees.holder[ahead], slots, 2)
+                _fetch_block(got_head, payees.owner[ahead], got, 2)
             amount = payees.amount[j]
             if amount <= 0.0:
                 continue
-            flows = roles[t] != FEE and payees.entity[j] != sole_payer[t]
-            keeps = payees.seed[j] < 0
-            for k in range(pool.size[0]):
-                key = pool.touched[k]
-                part = pool.value[key] / total
-                if part <= 0.0:
-                    continue
-                hops = min(pool.hops[key] + (1 if flows else 0), FAR - 1)
-                if flows:
-                    usd = payees.usd[j] * part
-                    _add(got_head, got, got_meta, payees.entity[j], key, amount * part, usd, hops)
-                if keeps:
-                    _add(head, slots, meta, payees.holder[j], key // 2, amount * part, 0.0, hops)
-            if keeps:
-                balance[payees.holder[j]] += amount
-        _empty(pool)
-
-    return _listed(got_head, got, got_meta[1]), _listed(head, slots, meta[1]), balance, fraction
+            hop = 1 if flows[j] else 0
+            if flows[j]:
+                owner, usd = payees.owner[j], payees.usd[j]
+                begin = np.int64(got_head[owner].first)
+                for s in range(begin, begin + got_head[owner].count):
+                    slot = got[s]
+                    pour = pool[slot.key]
+                    if pour.hops != FAR:
+                        pour.met = j
+                        hops, best = min(pour.hops + 1, FAR - 1), np.float32(amount * pour.best)
+                        _add(slot, amount * pour.value, hops, best, pour.origin)
+                        slot.usd += usd * pour.value
+                for k in range(counts[0]):
+                    pour = pool[keys[k]]
+                    if pour.met != j and pour.value > 0.0:
+                        slot = _new_slot(got_head, owner, got, got_counters)
+                        slot.key = keys[k]
+                        hops = min(pour.hops + 1, FAR - 1)
+                        _set(slot, amount * pour.value, hops, amount * pour.best, pour.origin)
+                        slot.usd = usd * pour.value
+            if payees.seed[j] < 0:
+                holder = payees.holder[j]
+                begin = np.int64(head[holder].first)
+                for s in range(begin, begin + head[holder].count):
+                    slot = slots[s]
+                    pour = pool[2 * slot.key]
+                    if pour.hops != FAR:
+                        pour.kept = j
+                        hops, best = min(pour.hops + hop, FAR - 1), np.float32(amount * pour.best)
+                        _add(slot, amount * pour.value, hops, best, pour.origin)
+                    if labelled:
+                        pour = pool[2 * slot.key + 1]
+                        if pour.hops != FAR:
+                            pour.kept = j
+                            _add(slot, amount * pour.value, hop, np.float32(amount * pour.best), pour.origin)
+                for k in range(counts[0]):
+                    pour = pool[keys[k]]
+                    if pour.kept != j and pour.value > 0.0:
+                        slot = _new_slot(head, holder, slots, counters)
+                        slot.key = keys[k] // 2
+                        hops = min(pour.hops + hop, FAR - 1)
+                        _set(slot, amount * pour.value, hops, amount * pour.best, pour.origin)
+                        other = pool[keys[k] ^ 1]
+                        if labelled and other.hops != FAR:
+                            other.kept = j
+                            hops, best = min(other.hops + hop, FAR - 1), np.float32(amount * other.best)
+                            _add(slot, amount * other.value, hops, best, other.origin)
+        for k in range(counts[0]):
+            pool[keys[k]].hops = FAR
+        counts[0] = 0
 
 
 @nb.njit(cache=True)
-def trace_backward(payers, payees, roles, sole_payer, pool, fraction, holders, entities, categories):
-    """Carry every category backward: of what each entity sent, how much ended where.
+def _pour_back(pool, keys, counts, key, value, hops, best, origin, flows):
+    """Add to where one transfer ends: all of it, and apart from that what is no change."""
+    pour = pool[key]
+    if pour.hops == FAR:
+        pour.flowing = 0.0
+        pour.flow_hops = FAR
+        pour.flow_best = 0.0
+        pour.flow_origin = -1
+    _pour(pool, keys, counts, key, value, hops, best, origin)
+    if flows:
+        pour.flowing += value
+        pour.flow_hops = min(pour.flow_hops, hops)
+        larger = best > pour.flow_best
+        pour.flow_best = best if larger else pour.flow_best
+        pour.flow_origin = origin if larger else pour.flow_origin
 
-    The adjoint of `trace_forward`: it walks the same transfers from last to first with the same
-    `fraction`, and keeps for each holder the share of one unit of its balance that ends in each
-    category. Key `categories` is fees, `categories + 1` is burned. What is in no category at the end is
-    still held.
+
+@nb.njit(cache=True, nogil=True)
+def carry_backward(legs, fraction, pool, keys, extra, state, tally, first, last):
+    """Carry every category back from transfer `last` to `first`: how much of what was sent ended where.
+
+    The adjoint of `carry_forward`: the same transfers from last to first with the same `fraction`; a holder's
+    slots say what share of one unit of its balance ends in each category. `extra` is the category of fees,
+    the one after it of what was burned; what is in none at the end is still held. An origin is the payee
+    leg with which the largest part arrived.
     """
-    fees, burned = categories, categories + 1
-    head = np.full(holders, -1, np.int32)
-    meta = np.array([-1, 0], np.int64)
-    slots = np.empty(1024, SLOT)
-    put_head = np.full(entities, -1, np.int32)
-    put_meta = np.array([-1, 0], np.int64)
-    put = np.empty(1024, SLOT)
+    payers, payees, flows, roles = legs
+    head, slots, counters = state
+    put_head, put, put_counters = tally
+    fees, burned = extra, extra + 1
+    counts = np.zeros(1, np.int64)
+    for key in range(pool.size):
+        pool[key].hops = FAR
+        pool[key].met = -1
+        pool[key].kept = -1
 
-    for t in range(payers.start.size - 2, -1, -1):
+    for t in range(last - 1, first - 1, -1):
         total = 0.0
         for i in range(payers.start[t], payers.start[t + 1]):
-            total += payers.amount[i]
+            if payers.amount[i] > 0.0:
+                total += payers.weight[i]
+        if total > 0.0 and roles[t] == SWAP:
+            total = 0.0
+            for j in range(payees.start[t], payees.start[t + 1]):
+                total += payees.weight[j]
+        paid = 0.0
+        labelled = False
+        for j in range(payees.start[t], payees.start[t + 1]):
+            ahead = j - 2 * AHEAD
+            if ahead >= 0:
+                _fetch(head, payees.holder[ahead])
+            ahead = j - AHEAD
+            if ahead >= 0:
+                _fetch_block(head, payees.holder[ahead], slots, 2)
+            if total <= 0.0 or payees.amount[j] <= 0.0 or roles[t] == FEE:
+                continue
+            paid += payees.weight[j]
+            share = payees.weight[j] / total
+            if payees.seed[j] >= 0:
+                labelled = True
+                key = 2 * payees.seed[j] + 1
+                _pour_back(pool, keys, counts, key, share, 1, share, j, flows[j])
+            else:
+                hop = 1 if flows[j] else 0
+                holder = payees.holder[j]
+                begin = np.int64(head[holder].first)
+                for s in range(begin, begin + head[holder].count):
+                    slot = slots[s]
+                    value, best, hops = share * slot.value, share * slot.best, min(slot.hops + hop, FAR - 1)
+                    _pour_back(pool, keys, counts, 2 * slot.key, value, hops, best, slot.origin, flows[j])
         if total <= 0.0:
             continue
-        # The pool of one transfer, per unit of it: all that its payees keep or pass on, and flows alone.
-        paid = 0.0
-        for j in range(payees.start[t], payees.start[t + 1]):
-            amount = payees.amount[j]
-            if amount <= 0.0 or roles[t] == FEE:
-                continue
-            paid += amount
-            share = amount / total
-            flows = payees.entity[j] != sole_payer[t]
-            if payees.seed[j] >= 0:
-                _pour(pool, 2 * payees.seed[j] + 1, share, share if flows else 0.0, 1)
-            else:
-                at = head[payees.holder[j]]
-                while at >= 0:
-                    value = share * slots[at].value
-                    hops = min(slots[at].hops + (1 if flows else 0), FAR - 1)
-                    _pour(pool, 2 * slots[at].key, value, value if flows else 0.0, hops)
-                    at = slots[at].next
         if roles[t] == BURN:
-            _pour(pool, 2 * burned, 1.0, 1.0, 0)
+            _pour_back(pool, keys, counts, 2 * burned, 1.0, 0, 0.0, -1, True)
         elif paid < total * SNAP:
             # A fee takes its part of every payer's coins, but is nobody's receipt: it is no flow.
-            _pour(pool, 2 * fees, (total - paid) / total, 0.0, 0)
-        legs = payers.start[t + 1] - payers.start[t]
-        slots = _room(slots, meta, legs * pool.size[0])
-        put = _room(put, put_meta, legs * pool.size[0])
+            _pour_back(pool, keys, counts, 2 * fees, (total - paid) / total, 0, 0.0, -1, False)
         for i in range(payers.start[t + 1] - 1, payers.start[t] - 1, -1):
+            ahead = i - 2 * AHEAD
+            if ahead >= 0:
+                _fetch(head, max(payers.holder[ahead], 0))
+                _fetch(put_head, payers.owner[ahead])
+            ahead = i - AHEAD
+            if ahead >= 0:
+                _fetch_block(head, max(payers.holder[ahead], 0), slots, 2)
+                _fetch_block(put_head, payers.owner[ahead], put, 2)
             amount = payers.amount[i]
             if amount <= 0.0:
                 continue
-            for k in range(pool.size[0]):
-                key = pool.touched[k]
-                share = pool.flowing[key]
-                if share > 0.0:
-                    value, usd, hops = amount * share, payers.usd[i] * share, pool.flow_hops[key]
-                    _add(put_head, put, put_meta, payers.entity[i], key, value, usd, hops)
-            holder = payers.holder[i]
-            if payers.seed[i] >= 0 or holder < 0:
+            owner, usd = payers.owner[i], payers.usd[i]
+            begin = np.int64(put_head[owner].first)
+            for s in range(begin, begin + put_head[owner].count):
+                slot = put[s]
+                pour = pool[slot.key]
+                if pour.hops != FAR and pour.flowing > 0.0:
+                    pour.met = i
+                    best = np.float32(amount * pour.flow_best)
+                    _add(slot, amount * pour.flowing, pour.flow_hops, best, pour.flow_origin)
+                    slot.usd += usd * pour.flowing
+            for k in range(counts[0]):
+                pour = pool[keys[k]]
+                if pour.met != i and pour.flowing > 0.0:
+                    slot = _new_slot(put_head, owner, put, put_counters)
+                    slot.key = keys[k]
+                    _set(
+                        slot, amount * pour.flowing, pour.flow_hops, amount * pour.flow_best, pour.flow_origin
+                    )
+                    slot.usd = usd * pour.flowing
+            taken = fraction[i]
+            if taken <= 0.0 or taken >= 2.0:  # a labelled payer, or coins from before the ledger's view
                 continue
-            moved = fraction[i]
-            if moved < 1.0:
-                at = head[holder]
-                while at >= 0:
-                    slots[at].value *= 1.0 - moved
-                    at = slots[at].next
-            else:
-                _free(head, slots, meta, holder)
-            for k in range(pool.size[0]):
-                key = pool.touched[k]
-                value = pool.value[key] * moved
-                if value > 0.0:
-                    _add(head, slots, meta, holder, key // 2, value, 0.0, pool.hops[key])
-        _empty(pool)
+            holder = payers.holder[i]
+            if taken >= 1.0:
+                taken = 1.0
+                _empty(head, holder, slots, counters)
+            left = 1.0 - taken
+            begin = np.int64(head[holder].first)
+            for s in range(begin, begin + head[holder].count):
+                slot = slots[s]
+                slot.value *= left
+                slot.best *= np.float32(left)
+                pour = pool[2 * slot.key]
+                if pour.hops != FAR:
+                    pour.kept = i
+                    _add(slot, taken * pour.value, pour.hops, np.float32(taken * pour.best), pour.origin)
+                if labelled:
+                    pour = pool[2 * slot.key + 1]
+                    if pour.hops != FAR:
+                        pour.kept = i
+                        _add(slot, taken * pour.value, pour.hops, np.float32(taken * pour.best), pour.origin)
+            for k in range(counts[0]):
+                pour = pool[keys[k]]
+                if pour.kept != i and pour.value > 0.0:
+                    slot = _new_slot(head, holder, slots, counters)
+                    slot.key = keys[k] // 2
+                    _set(slot, taken * pour.value, pour.hops, taken * pour.best, pour.origin)
+                    other = pool[keys[k] ^ 1]
+                    if labelled and other.hops != FAR:
+                        other.kept = i
+                        _add(
+                            slot,
+                            taken * other.value,
+                            other.hops,
+                            np.float32(taken * other.best),
+                            other.origin,
+                        )
+        for k in range(counts[0]):
+            pool[keys[k]].hops = FAR
+        counts[0] = 0
 
-    return _listed(put_head, put, put_meta[1])
+
+@nb.njit(cache=True)
+def list_slots(head, slots):
+    """Return (holder of each slot, slots), by holder and then key: the result has one order."""
+    used = 0
+    for holder in range(head.size):
+        used += np.int64(head[holder].count)
+    holders = np.empty(used, np.int64)
+    out = np.empty(used, slots.dtype)
+    n = 0
+    for holder in range(head.size):
+        begin, before = np.int64(head[holder].first), n
+        for s in range(begin, begin + head[holder].count):
+            place = n
+            while place > before and out[place - 1].key > slots[s].key:
+                out[place] = out[place - 1]
+                place -= 1
+            out[place] = slots[s]
+            holders[n] = holder
+            n += 1
+    return holders, out

@@ -41,15 +41,16 @@ def see(ledger: Path, as_of: datetime, *, threads: int | None = None) -> duckdb.
         if threads is not None:
             connection.execute(f"SET threads = {int(threads)}")
         _attach(connection, ledger)
-        connection.execute(_step("0_worth"))
-        connection.execute(_step("1_counted"), {"as_of": as_of})
-        connection.execute(_step("2_spend"))
-        connection.execute(_step("3_unsolicited"))
+        connection.execute(read_step("0_worth"))
+        connection.execute(read_step("1_counted"), {"as_of": as_of})
+        connection.execute(read_step("2_spend"))
+        connection.execute(read_step("3_unsolicited"))
         order_moments(connection)
-        connection.execute(_step("4_seen"))
-        connection.execute(_step("5_coinjoin"))
-        cluster_entities(connection)
-        connection.execute(_step("6_flow"))
+        connection.execute(read_step("4_seen"))
+        connection.execute(read_step("5_coinjoin"))
+        connection.execute(read_step("5_payjoin"))
+        cluster_entities(connection, as_of)
+        connection.execute(read_step("6_flow"))
         connection.execute("CHECKPOINT work")  # compresses the tables: a third of the memory
     except BaseException:
         connection.close()
@@ -62,7 +63,8 @@ def spill_folder(ledger: Path) -> Path:
     return ledger.absolute().parent / "cache" / "spill"
 
 
-def _step(name: str) -> str:
+def read_step(name: str) -> str:
+    """Return the text of the file `name` under `features/steps`."""
     return (files("features") / "steps" / f"{name}.sql").read_text(encoding="utf-8")
 
 

@@ -22,9 +22,10 @@ def columns(sides: list[tuple[tuple[int, int, int, int], ...]]) -> LegColumns:
     return LegColumns(
         start=start,
         holder=np.array([leg[0] for leg in flat], np.int64),
-        entity=np.array([leg[1] for leg in flat], np.int64),
+        owner=np.array([leg[1] for leg in flat], np.int64),
         seed=np.array([leg[2] for leg in flat], np.int16),
         amount=amounts,
+        weight=amounts,
         usd=amounts * 2.0,
     )
 
@@ -35,7 +36,7 @@ def run(transfers: list[Transfer], holders: int, entities: int) -> Traced:
         columns([t.payees for t in transfers]),
         np.array([ROLES[t.what] for t in transfers], np.int8),
         holders=holders,
-        entities=entities,
+        owners=entities,
         categories=CATEGORIES,
     )
 
@@ -108,7 +109,7 @@ def check_against_reference(
     got = traced.received
     actual = {
         (int(e), int(c), bool(d)): (v, int(h))
-        for e, c, d, v, h in zip(got.entity, got.category, got.direct, got.value, got.hops, strict=True)
+        for e, c, d, v, h in zip(got.owner, got.category, got.direct, got.value, got.hops, strict=True)
     }
     assert actual.keys() == expected.keys()
     for key, (value, hops) in expected.items():
@@ -149,7 +150,7 @@ def check_against_reference(
                 change = change_part(transfers, t, i, seed) if len(sole) == 1 else Fraction(0)
                 sent[leg[1], seed] = sent.get((leg[1], seed), 0.0) + float(value - change)
     actual_sent: dict[tuple[int, int], float] = {}
-    for e, c, v in zip(traced.sent.entity, traced.sent.category, traced.sent.value, strict=True):
+    for e, c, v in zip(traced.sent.owner, traced.sent.category, traced.sent.value, strict=True):
         if c < CATEGORIES or accounts:
             actual_sent[int(e), int(c)] = actual_sent.get((int(e), int(c)), 0.0) + v
     for who in sent.keys() | actual_sent.keys():
@@ -192,10 +193,10 @@ def test_value_is_conserved(ledger: tuple[list[Transfer], int, int]) -> None:
     traced = run(transfers, holders, entities)
     by_holder = np.bincount(traced.held_holder, traced.held_value, minlength=holders)
     assert np.allclose(by_holder, traced.balance, rtol=1e-9, atol=1e-9)
-    by_entity = np.bincount(traced.received.entity, traced.received.value, minlength=entities)
+    by_entity = np.bincount(traced.received.owner, traced.received.value, minlength=entities)
     assert np.allclose(by_entity, traced.received_total, rtol=1e-9, atol=1e-9)
     # What was sent either arrived, went in fees, or is still held: never more than was sent.
-    sent = np.bincount(traced.sent.entity, traced.sent.value, minlength=entities)
+    sent = np.bincount(traced.sent.owner, traced.sent.value, minlength=entities)
     assert (sent <= traced.sent_total * (1 + 1e-9) + 1e-9).all()
     minted = sum(sum(leg[3] for leg in t.payees) for t in transfers if not t.payers)
     entered = minted + sum(leg[3] for t in transfers for leg in t.payers if leg[0] < 0 and leg[2] < 0)
@@ -220,9 +221,9 @@ def test_value_is_conserved_where_chains_take_fees(ledger: tuple[list[Transfer],
         for _, payee, seed, amount in transfer.payees:
             balance[payee] += amount if seed < 0 else 0
     assert np.allclose(traced.balance, balance, rtol=1e-9, atol=1e-9)
-    by_entity = np.bincount(traced.received.entity, traced.received.value, minlength=addresses)
+    by_entity = np.bincount(traced.received.owner, traced.received.value, minlength=addresses)
     assert np.allclose(by_entity, traced.received_total, rtol=1e-9, atol=1e-9)
-    sent = np.bincount(traced.sent.entity, traced.sent.value, minlength=addresses)
+    sent = np.bincount(traced.sent.owner, traced.sent.value, minlength=addresses)
     assert (sent <= traced.sent_total * (1 + 1e-9) + 1e-9).all()
 
 
@@ -234,11 +235,11 @@ def test_value_between_categories_is_the_same_from_either_end(
     transfers, addresses, seeds = ledger
     traced = run(transfers, addresses, addresses)
     forward = np.zeros((CATEGORIES, CATEGORIES))
-    for e, c, v in zip(traced.received.entity, traced.received.category, traced.received.value, strict=True):
+    for e, c, v in zip(traced.received.owner, traced.received.category, traced.received.value, strict=True):
         if seeds[e] >= 0 and c < CATEGORIES:
             forward[c, seeds[e]] += v
     backward = np.zeros((CATEGORIES, CATEGORIES))
-    for e, c, v in zip(traced.sent.entity, traced.sent.category, traced.sent.value, strict=True):
+    for e, c, v in zip(traced.sent.owner, traced.sent.category, traced.sent.value, strict=True):
         if seeds[e] >= 0 and c < CATEGORIES:
             backward[seeds[e], c] += v
     assert np.allclose(forward, backward, rtol=1e-9, atol=1e-9)
@@ -259,9 +260,9 @@ def test_exposure_is_additive_over_seeds(ledger: tuple[list[Transfer], int, list
     apart, together = run(transfers, addresses, addresses), run(merged, addresses, addresses)
     for before, after in ((apart.received, together.received), (apart.sent, together.sent)):
         table = np.zeros((addresses, CATEGORIES + 2))
-        np.add.at(table, (before.entity, np.where(before.category == 3, 2, before.category)), before.value)
+        np.add.at(table, (before.owner, np.where(before.category == 3, 2, before.category)), before.value)
         wanted = np.zeros_like(table)
-        np.add.at(wanted, (after.entity, after.category), after.value)
+        np.add.at(wanted, (after.owner, after.category), after.value)
         assert np.allclose(table, wanted, rtol=1e-9, atol=1e-9)
 
 
@@ -277,7 +278,7 @@ def test_a_later_transfer_changes_no_receipt_before_it(
     later = {
         (int(e), int(c), bool(d)): v
         for e, c, d, v in zip(
-            full.received.entity,
+            full.received.owner,
             full.received.category,
             full.received.direct,
             full.received.value,
@@ -285,7 +286,7 @@ def test_a_later_transfer_changes_no_receipt_before_it(
         )
     }
     for e, c, d, v in zip(
-        short.received.entity,
+        short.received.owner,
         short.received.category,
         short.received.direct,
         short.received.value,
@@ -300,7 +301,7 @@ def test_a_coin_never_spent_with_another_is_not_touched_by_it() -> None:
     clean = Transfer((), ((1, 1, -1, 30),))
     spend = Transfer(((1, 1, -1, 30),), ((2, 2, -1, 29),))
     traced = run([dirty, clean, spend], 3, 3)
-    to_two = traced.received.entity == 2
+    to_two = traced.received.owner == 2
     assert traced.received.category[to_two].tolist() == [CATEGORIES + 1]
     assert traced.received.value[to_two].tolist() == [29.0]
 
@@ -317,7 +318,7 @@ def test_shares_hops_and_usd_of_a_small_case_by_hand() -> None:
     rows = {
         (int(e), int(c), bool(d)): (v, u, int(h))
         for e, c, d, v, u, h in zip(
-            traced.received.entity, traced.received.category, traced.received.direct,
+            traced.received.owner, traced.received.category, traced.received.direct,
             traced.received.value, traced.received.usd, traced.received.hops, strict=True,
         )
     }  # fmt: skip
@@ -327,7 +328,7 @@ def test_shares_hops_and_usd_of_a_small_case_by_hand() -> None:
     sent = {
         (int(e), int(c), bool(d)): (v, int(h))
         for e, c, d, v, h in zip(
-            traced.sent.entity, traced.sent.category, traced.sent.direct, traced.sent.value,
+            traced.sent.owner, traced.sent.category, traced.sent.direct, traced.sent.value,
             traced.sent.hops, strict=True,
         )
     }  # fmt: skip
@@ -344,7 +345,7 @@ def test_a_fee_on_the_way_is_neither_held_nor_anyones_receipt() -> None:
     second = Transfer(((0, 1, -1, 100),), ((1, 2, -1, 90),))
     traced = run([first, second], 2, 3)
     sent = list(
-        zip(traced.sent.entity.tolist(), traced.sent.category.tolist(), traced.sent.value, strict=True)
+        zip(traced.sent.owner.tolist(), traced.sent.category.tolist(), traced.sent.value, strict=True)
     )
     assert sent == [(0, CATEGORIES, pytest.approx(10.0))]
     assert traced.sent_total.tolist() == [100.0, 90.0, 0.0]
