@@ -15,11 +15,13 @@ from datasets.simulate.files import show_time
 from datasets.simulate.roles import ROLES
 from datasets.simulate.tokens import TokenChain
 from datasets.simulate.utxo import UtxoChain
-from datasets.sources.csvfile import OPTIONAL, REQUIRED
 
 UTXO_CHAIN = find_chain("simulated-utxo").caip2
 TOKEN_CHAIN = find_chain("simulated-token").caip2
-_COLUMNS = (*REQUIRED, *OPTIONAL)
+_COLUMNS = (
+    *("account", "category", "entity", "name", "source", "reference", "confidence", "published_at"),
+    *("licence", "may_export", "may_train", "cluster_definer"),
+)
 _WRONG_DRUG = ("drug_vendor", "social_network_shop", "cash_out_exchanger", "drop_account")
 _WRONG_OTHER = ("person", "merchant", "organisation")
 _SERVICES = (("payment_processor", -60.0), ("gambling", 30.0), ("mixer", 10.0), ("mining_pool", -150.0))
