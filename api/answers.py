@@ -12,10 +12,11 @@ import orjson
 
 from api.screening import NOTICE, Remark, Screening
 from datasets.taxonomy import load_taxonomy
+from features.indicators.catalogue import find_indicator
 from models.rules import category_name
 
 if TYPE_CHECKING:
-    from datasets.snapshot import ExposureLine, LabelLine, Summary, TransferLine
+    from datasets.snapshot import ExposureLine, IndicatorLine, LabelLine, Summary, TransferLine
 
 UNATTRIBUTED = {
     "history_not_in_ledger": "spent before the ledger saw it received",
@@ -88,6 +89,7 @@ def describe_screening(screening: Screening) -> dict[str, Any]:
         "entity_labels": [describe_label(label) for label in screening.entity_labels],
         "contributions": describe_contributions(screening.labels, screening.exposures, screening.summary),
         "unattributed": describe_unattributed(screening.exposures),
+        "indicators": [describe_indicator(line) for line in screening.indicators],
         "reasons": [
             {"feature": r.feature, "value": r.value, "contribution": r.contribution, "text": r.text}
             for r in screening.reasons
@@ -95,6 +97,29 @@ def describe_screening(screening: Screening) -> dict[str, Any]:
         "unknown_reasons": _describe_remarks(screening.unknown_reasons),
         "cautions": _describe_remarks(screening.cautions),
         "notice": NOTICE,
+    }
+
+
+def describe_indicator(line: "IndicatorLine") -> dict[str, Any]:
+    """Return the content of one indicator, with the transfers that show it."""
+    indicator = find_indicator(line.id)
+    return {
+        "id": line.id,
+        "name": indicator.name(),
+        "hypothesis": indicator.hypothesis,
+        "strength": line.strength,
+        "text": indicator.describe(line.values),
+        "evidence": [
+            {
+                "time": shown_time(transfer.time),
+                "hash": transfer.hash or None,
+                "value": transfer.value,
+                "symbol": transfer.symbol,
+                "value_usd": transfer.value_usd,
+            }
+            for transfer in line.evidence
+        ],
+        "evidence_count": line.evidence_count,
     }
 
 

@@ -19,10 +19,11 @@ from api.commands.common import clean
 from api.screening import Remark, Screening
 from chains.assets import listed_assets
 from datasets.taxonomy import load_taxonomy
+from features.indicators.catalogue import find_indicator
 from models.rules import Level, category_name, group_of
 
 if TYPE_CHECKING:
-    from datasets.snapshot import ExposureLine, LabelLine
+    from datasets.snapshot import ExposureLine, IndicatorLine, LabelLine
 
 WIDTH = 80
 MARGIN = 13
@@ -81,6 +82,7 @@ def card_lines(screening: Screening) -> Iterator[Text]:
     yield from _rows("in cluster", _describe_labels(screening.entity_labels))
     yield from _exposure_rows("came from", "source", screening)
     yield from _exposure_rows("went to", "destination", screening)
+    yield from _rows("indicators", _describe_indicators(screening.indicators))
     yield from _rows("activity", _describe_activity(screening))
     yield from _rows("score from", _describe_reasons(screening))
     yield from _rows("not known", _join(screening.unknown_reasons))
@@ -196,6 +198,16 @@ def _describe_activity(screening: Screening) -> list[str]:
     received = f"received {_worth(found.received, found.symbol, found.received_usd, dollars)}"
     others = f"{found.counterparties:,} counterpart{'y' if found.counterparties == 1 else 'ies'}"
     return [f"{moves}, {others}; {received}; {found.first_seen:%Y-%m-%d} to {found.last_seen:%Y-%m-%d}"]
+
+
+def _describe_indicators(lines: Sequence["IndicatorLine"]) -> list[str]:
+    """Return a sentence for each, hypotheses last."""
+    known = [(find_indicator(line.id), line) for line in lines]
+    return [
+        f"{found.name()} ({'hypothesis, ' * found.hypothesis}strength {line.strength:.0%}): "
+        f"{found.describe(line.values)}"
+        for found, line in sorted(known, key=lambda pair: pair[0].hypothesis)
+    ]
 
 
 def _describe_reasons(screening: Screening) -> list[str]:

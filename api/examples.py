@@ -132,6 +132,26 @@ SCREENING: dict[str, Any] = {
     "entity_labels": [],
     "contributions": _CONTRIBUTIONS,
     "unattributed": _UNATTRIBUTED,
+    "indicators": [
+        {
+            "id": "rapid_pass_through",
+            "name": "Rapid pass-through",
+            "hypothesis": False,
+            "strength": 0.57,
+            "text": "passed what came in on within 1 day, 4 times, 61,300 USD in all, "
+            "usually after 6.5 hours",
+            "evidence": [
+                {
+                    "time": "2023-11-02T10:04:12Z",
+                    "hash": "a3c1f0d2b4e5968778695a4b3c2d1e0f00112233445566778899aabbccddeeff",
+                    "value": 0.62,
+                    "symbol": "SIM",
+                    "value_usd": 15500.0,
+                }
+            ],
+            "evidence_count": 8,
+        }
+    ],
     "reasons": [
         {
             "feature": "exposure_source_drug_share",

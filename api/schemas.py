@@ -205,6 +205,28 @@ class UnattributedShape(Shape):
     reasons: list[UnattributedReason]
 
 
+class EvidenceShape(Shape):
+    """One transfer that shows an indicator."""
+
+    time: Time
+    hash: str | None = Field(description="of the transaction, or a payment's reference; null without one")
+    value: float = Field(description="all that it paid out, in whole units of `symbol`")
+    symbol: str
+    value_usd: Money
+
+
+class IndicatorShape(Shape):
+    """A typology that the address's cluster shows: a lead, which feeds neither score nor level."""
+
+    id: str = Field(description="stable; docs/indicators.md describes it")
+    name: str
+    hypothesis: bool = Field(description="expected, and shown by no source: never assert it")
+    strength: float = Field(description="0 to 1: 0.5 at the threshold", ge=0, le=1)
+    text: str
+    evidence: list[EvidenceShape] = Field(description="at most 20, the most telling, oldest first")
+    evidence_count: int = Field(description="how many transfers show it in all")
+
+
 class ReasonShape(Shape):
     """One feature's part in the score."""
 
@@ -241,6 +263,7 @@ class ScreeningAnswer(Shape):
     entity_labels: list[LabelShape] = Field(description="of other addresses of its cluster")
     contributions: ContributionsShape
     unattributed: UnattributedShape
+    indicators: list[IndicatorShape] = Field(description="strongest first; no part of score or level")
     reasons: list[ReasonShape] = Field(description="features that moved the score most, strongest first")
     unknown_reasons: list[RemarkShape] = Field(description="what is not known, whoever decided")
     cautions: list[RemarkShape] = Field(description="what may not be concluded")

@@ -32,7 +32,7 @@ from models.rules import (
 )
 
 if TYPE_CHECKING:
-    from datasets.snapshot import ExposureLine, LabelLine, Snapshot, Summary
+    from datasets.snapshot import ExposureLine, IndicatorLine, LabelLine, Snapshot, Summary
     from models.explain import Reason
     from models.registry import Model
 
@@ -125,6 +125,7 @@ class Screening:
     labels: tuple["LabelLine", ...]
     entity_labels: tuple["LabelLine", ...]
     exposures: tuple["ExposureLine", ...]
+    indicators: tuple["IndicatorLine", ...]
     summary: "Summary | None"
     reasons: tuple["Reason", ...]
     unknown_reasons: tuple[Remark, ...]
@@ -197,6 +198,7 @@ def screen(
         labels=labels,
         entity_labels=entity_labels,
         exposures=tuple(line for line in exposures if line.share >= SHOWN_SHARE),
+        indicators=() if row is None else snapshot.indicators(row),
         summary=summary,
         reasons=() if scored is None else scored.reasons,
         unknown_reasons=tuple(unknown),

@@ -24,7 +24,7 @@ from chains.errors import SnapshotDamaged, SnapshotMissing
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT = 1
+FORMAT = 2
 SNAPSHOTS = "snapshots"
 CURRENT = "CURRENT"
 MANIFEST = "manifest.json"
@@ -47,6 +47,31 @@ class ExposureLine:
     value_usd: float | None
     share: float
     min_hops: int
+
+
+@dataclass(frozen=True)
+class EvidenceLine:
+    """One transfer that shows an indicator; `value` is all that it paid out, in whole units of `symbol`."""
+
+    time: datetime
+    hash: str
+    value: float
+    symbol: str
+    value_usd: float | None
+
+
+@dataclass(frozen=True)
+class IndicatorLine:
+    """A typology that an entity shows. `strength` is 0 to 1, `values` are what its sentence says.
+
+    `evidence` are the most telling transfers in their order, of `evidence_count`.
+    """
+
+    id: str
+    strength: float
+    values: dict[str, Any]
+    evidence: tuple[EvidenceLine, ...]
+    evidence_count: int
 
 
 @dataclass(frozen=True)
@@ -175,6 +200,8 @@ class Snapshot:
         self._log_odds = np.load(folder / "log_odds.npy", mmap_mode="r") if manifest["model"] else None
         self._exposures = self._table("exposures")
         self._exposure_start = np.load(folder / "exposure_start.npy", mmap_mode="r")
+        self._indicators = self._table("indicators")
+        self._indicator_start = np.load(folder / "indicator_start.npy", mmap_mode="r")
         self._transfers = self._table("transfers")
         self._address_legs = self._table("address_legs")
         self._address_start = np.load(folder / "address_start.npy", mmap_mode="r")
@@ -280,6 +307,22 @@ class Snapshot:
         lines.sort(key=lambda line: (line.direction != "source", -line.share, line.category, not line.direct))
         return tuple(lines)
 
+    def indicators(self, row: int) -> tuple[IndicatorLine, ...]:
+        """Return the indicators of the row's entity, strongest first; ties by id."""
+        entity = self._entity_row(row)
+        start, end = int(self._indicator_start[entity]), int(self._indicator_start[entity + 1])
+        lines = (
+            IndicatorLine(
+                id=line["indicator"],
+                strength=line["strength"],
+                values=json.loads(line["values"]),
+                evidence=tuple(self._evidence(number) for number in line["evidence"]),
+                evidence_count=line["evidence_count"],
+            )
+            for line in self._indicators.slice(start, end - start).to_pylist()
+        )
+        return tuple(sorted(lines, key=lambda line: (-line.strength, line.id)))
+
     def labels(self, caip10: str) -> tuple[LabelLine, ...]:
         """Return the labels of one address, most confident first; it need not be in the ledger."""
         lines = (self._label(i) for i in _look_up(self._labels_by_text, caip10))
@@ -363,6 +406,21 @@ class Snapshot:
             value_usd=None if leg["usd"] is None else leg["usd"] / 1e6,
             counterparty=self.account(int(others[0])) if others.size == 1 else None,
             counterparties=int(others.size),
+        )
+
+    def _evidence(self, number: int) -> EvidenceLine:
+        transfer = self._transfers.slice(number, 1).to_pylist()[0]
+        start, end = int(self._transfer_start[number]), int(self._transfer_start[number + 1])
+        legs = self._transfer_legs.slice(start, end - start).to_pylist()
+        paid = [leg for leg in legs if leg["side"] == 1] or legs  # what is burned reaches nobody
+        known = all(leg["usd"] is not None for leg in paid)
+        asset = self._assets[transfer["asset"]]
+        return EvidenceLine(
+            time=transfer["time"],
+            hash=_shown_hash(transfer["hash"]),
+            value=int(sum(leg["amount"] for leg in paid)) / 10 ** asset["decimals"],
+            symbol=asset["symbol"],
+            value_usd=sum(leg["usd"] for leg in paid) / 1e6 if known else None,
         )
 
     def _entity_row(self, row: int) -> int:

@@ -32,6 +32,8 @@ from datasets.snapshot import (
 )
 from features.build import STEPS, Build, Progress, build_features, caip10_texts
 from features.catalogue import CATALOGUE, catalogue_hash
+from features.indicators.find import find_indicators
+from models.publish_indicators import arrange_indicators
 from models.registry import Model, current_model
 from models.score import score_frame
 
@@ -108,6 +110,9 @@ def _write(
         np.save(work / "log_odds.npy", log_odds, allow_pickle=False)
     _write_addresses(build, work)
     _write_exposures(build, work, row_of_node)
+    lines, starts = arrange_indicators(find_indicators(connection), row_of_node)
+    _write_arrow(work / "indicators.arrow", lines)
+    np.save(work / "indicator_start.npy", starts, allow_pickle=False)
     _write_transfers(connection, work, len(frame.accounts))
     labels = _write_labels(connection, work, frame.as_of)
     if model is not None:

@@ -96,6 +96,8 @@ why          100.0% of what it received, 2,000 USD, came directly from the drug
              threshold
 came from    100.0%  darknet market, direct (2,000 USD)
 went to      100.0%  still held by those it reached (1,205 USD)
+indicators   Direct dealings with a darknet market (strength 67%): received
+             2,000 USD directly in dealings with a darknet market
 activity     1 transfer in, 2 out, 3 counterparties; received 2,000 USD;
              2023-01-02 to 2023-01-18
 score from   - received 1 transfer

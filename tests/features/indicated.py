@@ -9,6 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from datasets.prices import import_prices
+from datasets.store import open_ledger
 from features.indicators.find import find_indicators
 from features.seeds import mark_seeds
 from features.seen import see
@@ -50,6 +52,14 @@ def make_ledger(folder: Path, moves: Iterable[Move], labels: Sequence[tuple[str,
     if labels:
         import_claims(ledger, [(f"{BANK}:{who}", what, "1", KNOWN) for who, what in labels])
     return ledger
+
+
+def write_prices(ledger: Path, lines: Sequence[str]) -> None:
+    """Import prices: asset, day, usd, per_usd, until."""
+    path = ledger.parent / "prices.csv"
+    path.write_text("\n".join(["asset,day,usd,per_usd,until", *lines, ""]), encoding="utf-8")
+    with open_ledger(ledger, write=True) as held:
+        import_prices(held, path)
 
 
 def find_table(ledger: Path, as_of: datetime = AS_OF, *, threads: int = 2) -> tuple[pa.Table, dict[int, str]]:

@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from datasets.prices import import_prices
-from datasets.store import open_ledger
 from tests.datasets.batches import Row
-from tests.features.indicated import KNOWN, START, Found, Move, find_all, make_ledger
+from tests.features.indicated import KNOWN, START, Found, Move, find_all, make_ledger, write_prices
 from tests.features.ledgers import (
     BITCOIN,
     ETHER,
@@ -26,13 +24,6 @@ from tests.features.ledgers import (
 ETH = 10**18
 USDT = 10**6
 LATER = 1440  # minutes: rows of tests start on 2023-01-01
-
-
-def prices(ledger: Path, lines: Sequence[str]) -> None:
-    path = ledger.parent / "prices.csv"
-    path.write_text("\n".join(["asset,day,usd,per_usd,until", *lines, ""]), encoding="utf-8")
-    with open_ledger(ledger, write=True) as held:
-        import_prices(held, path)
 
 
 class Chain:
@@ -59,7 +50,7 @@ class Chain:
         import_rows(ledger, self.rows)
         if labels:
             import_claims(ledger, [(f"{ETHEREUM}:{evm(who)}", what, "1", KNOWN) for who, what in labels])
-        prices(ledger, ["slip44:60,2022-12-01,2000,,2023-12-31"])
+        write_prices(ledger, ["slip44:60,2022-12-01,2000,,2023-12-31"])
         names = {evm(who): who for row in self.rows for who, _ in (*row.payers, *row.payees)}
         return {
             indicator: {names[account]: line for account, line in found.items()}
@@ -242,7 +233,7 @@ def test_coinjoin_counts_as_a_mixer(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger.duckdb"
     import_spends(ledger, [*mined, mix])
     assert "mixer_use" not in find_all(ledger)  # without a price nobody knows that it is more than dust
-    prices(ledger, [f"{BITCOIN}/slip44:0,2023-01-02,20000,,"])
+    write_prices(ledger, [f"{BITCOIN}/slip44:0,2023-01-02,20000,,"])
     found = find_all(ledger)["mixer_use"]
     assert set(found) == {coin(f"{side} {k}") for side in ("in", "out") for k in range(5)}
     assert found[coin("in 0")].values == {"side": "sent", "mixed_share": 1, "total_usd": 200}
@@ -258,6 +249,17 @@ def retail(name: str, kzt: Sequence[int], hour: float, payers: int) -> list[Move
     return [(24.0 * k + hour, f"{name} {k % payers}", name, sum_ / 460) for k, sum_ in enumerate(kzt)]
 
 
+def test_sums_round_in_dollars_are_not_taken_for_local_ones(tmp_path: Path) -> None:
+    """At 500 tenge a dollar what is round in dollars is round in tenge too: it says nothing."""
+    sums = [10_000, 15_000, 20_000, 25_000, 45_000] * 5
+    moves = [
+        (hour, payer, payee, usd * 460 / 500) for hour, payer, payee, usd in retail("shop", sums, 15, 10)
+    ]
+    ledger = make_ledger(tmp_path / "l", moves)
+    write_prices(ledger, ["iso4217:KZT,2023-01-01,,500,2023-12-31"])
+    assert "retail_local_receipts" not in find_all(ledger)
+
+
 def test_retail_sums_round_in_tenge_in_the_evening_and_a_remittance_sender(tmp_path: Path) -> None:
     sums = [10_000, 15_000, 20_000, 25_000, 45_000] * 5
     moves = [
@@ -269,7 +271,7 @@ def test_retail_sums_round_in_tenge_in_the_evening_and_a_remittance_sender(tmp_p
     ]
     ledger = make_ledger(tmp_path / "l", moves)
     assert "retail_local_receipts" not in find_all(ledger)  # no rates, nothing said
-    prices(ledger, [RATE])
+    write_prices(ledger, [RATE])
     found = find_all(ledger)["retail_local_receipts"]
     assert set(found) == {"shop"}
     line = found["shop"]
