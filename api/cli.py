@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from api.commands import ask, check, data, ledger, pull, status, sync, work
+from api.commands import ask, check, data, labels, ledger, pull, status, sync, work
 from api.commands.common import clean, code_version, new_group, say
 from chains.errors import SilkscreenError
 
@@ -41,7 +41,7 @@ app.command("status")(status.show_status)
 app.command("import")(data.import_transfers)
 app.command("sync")(sync.sync_blocks)
 app.command("pull")(pull.pull_histories)
-app.add_typer(data.labels, name="labels")
+app.add_typer(labels.labels, name="labels")
 app.add_typer(data.prices, name="prices")
 app.add_typer(ledger.ledger, name="ledger")
 app.command("train")(work.train)

@@ -6,7 +6,7 @@ Web and Virtual Assets Taxonomy (entities 0.3, abuses 0.1), GraphSense's those o
 
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 from chains.errors import InputError
 
 Group = Literal["drug", "service", "crime", "ordinary"]
-ServiceKind = Literal["custodial", "mixer", "convert", "bridge", "none"]
+ServiceKind = Literal["custodial", "mixer", "convert", "bridge", "unknown", "none"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,11 @@ class Category:
     nearest: str
     graphsense: tuple[str, ...]
 
+    @property
+    def importable(self) -> bool:
+        """Whether a source may say it: what is found by structure alone is not imported."""
+        return self.service != "unknown"
+
 
 @dataclass(frozen=True)
 class Taxonomy:
@@ -50,6 +55,12 @@ class Taxonomy:
     graphsense_confidence: Mapping[str, float]  # GraphSense confidence id → 0 to 1
     known_entities: Mapping[str, str]  # entity_key(name) → category id
     drug_programmes: frozenset[str]
+    drug_words: tuple[str, ...]
+    graphsense_drug: Mapping[str, str]  # GraphSense term beside "drugs" → category id
+    graphsense_abuses: frozenset[str]
+    graphsense_concepts: frozenset[str]  # all that a pack may use, abuses among them
+    countries: frozenset[str]  # ISO 3166-1 alpha-2
+    ftm_topics: Mapping[str, str]  # FollowTheMoney topic → category id, the weightiest first
 
 
 def entity_key(name: str) -> str:
@@ -74,16 +85,7 @@ def build_taxonomy(data: Mapping[str, Any]) -> Taxonomy:
         Category(**{**fields, "index": index, "graphsense": tuple(fields["graphsense"])})
         for index, fields in enumerate(_tables(data, "category"))
     )
-    by_id: dict[str, Category] = {}
-    by_graphsense: dict[str, str] = {}
-    for category_ in categories:
-        if category_.group not in get_args(Group) or category_.service not in get_args(ServiceKind):
-            raise ValueError(f"category {category_.id}: unknown group or kind of service")
-        if by_id.setdefault(category_.id, category_) is not category_:
-            raise ValueError(f"category {category_.id} stands there twice")
-        for term in category_.graphsense:
-            if by_graphsense.setdefault(term, category_.id) != category_.id:
-                raise ValueError(f"GraphSense term {term} stands at two categories")
+    by_id, by_graphsense = _read_categories(categories)
     known: dict[str, str] = {}
     for table in _tables(data, "known_entity"):
         if table["category"] not in by_id:
@@ -95,6 +97,11 @@ def build_taxonomy(data: Mapping[str, Any]) -> Taxonomy:
     programmes = data["drug_programmes"]
     if not isinstance(confidence, dict) or not isinstance(programmes, list):
         raise ValueError("graphsense_confidence must be a table and drug_programmes a list")
+    abuses = frozenset(data["graphsense_concepts"]["abuse"])
+    concepts = abuses | frozenset(data["graphsense_concepts"]["other"])
+    for category_ in categories:
+        if category_.nearest not in concepts:
+            raise ValueError(f"category {category_.id}: {category_.nearest} is no concept of GraphSense")
     return Taxonomy(
         categories=categories,
         by_id=MappingProxyType(by_id),
@@ -102,7 +109,36 @@ def build_taxonomy(data: Mapping[str, Any]) -> Taxonomy:
         graphsense_confidence=MappingProxyType({key: float(value) for key, value in confidence.items()}),
         known_entities=MappingProxyType(known),
         drug_programmes=frozenset(programmes),
+        drug_words=tuple(data["drug_words"]),
+        graphsense_drug=_leading(data, "graphsense_drug", by_id),
+        graphsense_abuses=abuses,
+        graphsense_concepts=concepts,
+        countries=frozenset(data["countries"]),
+        ftm_topics=_leading(data, "ftm_topics", by_id),
     )
+
+
+def _read_categories(categories: Sequence[Category]) -> tuple[dict[str, Category], dict[str, str]]:
+    by_id: dict[str, Category] = {}
+    by_graphsense: dict[str, str] = {}
+    for category_ in categories:
+        if category_.group not in get_args(Group) or category_.service not in get_args(ServiceKind):
+            raise ValueError(f"category {category_.id}: unknown group or kind of service")
+        if by_id.setdefault(category_.id, category_) is not category_:
+            raise ValueError(f"category {category_.id} stands there twice")
+        if category_.graphsense and not category_.importable:
+            raise ValueError(f"category {category_.id} is never imported: no GraphSense term may lead to it")
+        for term in category_.graphsense:
+            if by_graphsense.setdefault(term, category_.id) != category_.id:
+                raise ValueError(f"GraphSense term {term} stands at two categories")
+    return by_id, by_graphsense
+
+
+def _leading(data: Mapping[str, Any], name: str, by_id: Mapping[str, Category]) -> Mapping[str, str]:
+    for word, to in data[name].items():
+        if to not in by_id:
+            raise ValueError(f"{name}: {word} leads to the unknown category {to}")
+    return MappingProxyType(dict(data[name]))
 
 
 def category(category_id: str) -> Category:

@@ -1,4 +1,4 @@
-"""Bring data in: transfers, labels, prices."""
+"""Bring data in: transfers and prices."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -15,25 +15,15 @@ from api.commands.common import (
     code_version,
     counted,
     new_group,
-    parse_moment,
     read_settings,
     say,
     say_json,
-    say_table,
     show_rows,
 )
 from api.commands.writing import count_listed, write_ledger
 from chains.errors import FileError
 
-labels = new_group("Who addresses belong to: import claims, and count them.")
 prices = new_group("What assets were worth in US dollars, day by day.")
-
-LABEL_SUFFIXES = {
-    "ofac": (".xml", ".xml.bz2", ".xml.gz", ".zip"),
-    "tagpack": (".yaml", ".yml"),
-    "csv": (".csv",),
-}
-"""Which files of a folder are label files of a kind."""
 
 MAPPING_HELP = (
     "Column of a payment file for time, payer, payee, amount, currency, reference, decimals or symbol; also "
@@ -132,82 +122,6 @@ def import_transfers(  # noqa: PLR0917  (each parameter is an option of the comm
         say_json(results)
     if refused:
         raise typer.Exit(1)
-
-
-def import_label_files(  # noqa: PLR0917  (each parameter is an option of the command)
-    kind: Annotated[str, typer.Argument(help="ofac (SDN Advanced XML), tagpack (GraphSense YAML) or csv.")],
-    files: Annotated[
-        list[Path], typer.Argument(help="Files, or folders with files, of that kind.", metavar="FILE...")
-    ],
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse a file with a single bad entry.")] = False,
-    licence: Annotated[
-        str | None, typer.Option("--licence", help="Licence of a TagPack, or of rows that name none.")
-    ] = None,
-    recorded_at: Annotated[
-        str | None,
-        typer.Option(
-            "--recorded-at",
-            metavar="TIME",
-            help="When you came to know them; by default now.",
-            show_default=False,
-        ),
-    ] = None,
-    folder: Dir = None,
-    as_json: Json = False,
-) -> None:
-    """Read claims about addresses into the ledger.
-
-    What a file gets wrong is reported entry by entry.
-    """
-    settings = read_settings(folder)
-    from api.access import utc_now
-    from datasets.labels import import_labels
-
-    moment = parse_moment(recorded_at) if recorded_at else utc_now()
-    suffixes = LABEL_SUFFIXES.get(kind, ())
-    paths = list_files(files, lambda path: path.name.lower().endswith(suffixes), what=", ".join(suffixes))
-    results: list[Any] = []
-
-    def read(path: Path) -> None:
-        with show_rows(path.name):
-            result = import_labels(ledger, kind, path, recorded_at=moment, strict=strict, licence=licence)
-        results.append(result)
-        if not as_json:
-            _say_labels(path, result)
-
-    with write_ledger(settings) as ledger:
-        refused = read_each(paths, read)
-    if as_json:
-        say_json(results)
-    if refused:
-        raise typer.Exit(1)
-
-
-def list_labels(
-    by: Annotated[
-        list[str] | None,
-        typer.Option("--by", metavar="COLUMN", help="source, category, kind or chain; repeat it."),
-    ] = None,
-    folder: Dir = None,
-    as_json: Json = False,
-) -> None:
-    """Count the claims that hold.
-
-    By source and category, unless told otherwise.
-    """
-    settings = read_settings(folder)
-    from datasets.labels import count_labels
-    from datasets.store import open_ledger
-
-    columns = by or ["source", "category"]
-    with open_ledger(settings.ledger, wait_seconds=settings.wait_seconds) as ledger:
-        rows = count_labels(ledger, by=columns).to_pylist()
-    if as_json:
-        say_json(rows)
-        return
-    say_table(
-        [*columns, "labels"], [[row[c] for c in (*columns, "labels")] for row in rows], numbers=["labels"]
-    )
 
 
 def import_price_files(
@@ -336,26 +250,4 @@ def _say_import(result: Any) -> None:
             say(f"  {count:,} {words.replace('rows ', 'row ', 1) if count == 1 else words}")
 
 
-def _say_labels(path: Path, result: Any) -> None:
-    if result.already:
-        say(f"{path}: already in ({counted(result.labels, 'label')}); nothing changed")
-        return
-    extra = f", {result.known:,} known already" if result.known else ""
-    extra += f", {result.withdrawn:,} withdrawn" if result.withdrawn else ""
-    say(f"{path}: {counted(result.labels, 'label')}{extra}, {len(result.rejected):,} rejected")
-    say_rejections(path, result.rejected)
-
-
-def say_rejections(path: Path, rejected: list[Any], limit: int = 20) -> None:
-    """Print on standard error what a file got wrong, by its place in the file."""
-    from api.commands.common import clean
-
-    for entry in rejected[:limit]:
-        typer.echo(f"  {path}, {clean(entry.position)}: {entry.reason}: {clean(entry.detail)}", err=True)
-    if len(rejected) > limit:
-        typer.echo(f"  … and {len(rejected) - limit:,} more; --json prints all", err=True)
-
-
-labels.command("import")(import_label_files)
-labels.command("list")(list_labels)
 prices.command("import")(import_price_files)

@@ -30,7 +30,8 @@ class Label:
 
     `position` says where in the file it stands, `published_at` when the world could know (naive UTC, None
     unknown), `confidence` lies in 0 to 1, `entity` is '' where the source names no owner, `programmes` is
-    empty where this is no sanction and `listed_at` is the day on which the sanctioned entity was listed.
+    empty where this is no sanction, `listed_at` is the day on which the sanctioned entity was listed, `actor`
+    the id of an actor that an ActorPack may describe, and `substances` are ids of datasets/substances.toml.
     """
 
     position: str
@@ -48,6 +49,8 @@ class Label:
     cluster_definer: bool
     programmes: tuple[str, ...] = ()
     listed_at: date | None = None
+    actor: str = ""
+    substances: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,16 @@ class Rejection:
 
 @dataclass(frozen=True)
 class LabelList:
-    """What one file claims: every entry is in `labels` or in `rejected`. `issued_at` is its own date."""
+    """What one file claims: every entry is in `labels` or in `rejected`.
+
+    `issued_at` is the list's own date and `covers` the sources for which it is a whole issue: what they no
+    longer say in the newest issue is withdrawn.
+    """
 
     labels: list[Label]
     rejected: list[Rejection]
     issued_at: datetime | None = None
+    covers: tuple[str, ...] = ()
 
 
 class RefusedError(InputError):

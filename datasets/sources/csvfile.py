@@ -2,10 +2,16 @@
 
 Comma-separated UTF-8 with a header line. `account` and `category` are required, the other columns may be
 left out; docs/labels.md describes each. A column of another name is an error: it may be a misspelt one.
+
+A cell that a spreadsheet would take for a formula is written with an apostrophe before it, and read without:
+so a text that somebody chose stays a text wherever the file is opened.
 """
 
 import csv
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO, Any
 
 from chains.address import Account, parse_account
 from chains.errors import AddressError, AmbiguousAddress, ColumnError, LabelError, UnknownChain
@@ -20,6 +26,7 @@ from datasets.sources.claims import (
     shown,
 )
 from datasets.sources.tickers import refuse_nobody
+from datasets.substances import load_substances
 from datasets.taxonomy import load_taxonomy
 
 REQUIRED = ("account", "category")
@@ -34,10 +41,14 @@ OPTIONAL = (
     "may_export",
     "may_train",
     "cluster_definer",
+    "substances",
 )
 DEFAULT_CONFIDENCE = 0.5
 OWN = "own"
 """Licence of rows that name none: labels of one's own making, learnt from and not passed on."""
+
+_FORMULA = re.compile(r"[=+\-@'\t\r]")
+_KEPT = re.compile(r"'(?=[=+\-@'\t\r])")
 
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -83,10 +94,16 @@ def _read_header(path: Path, cells: list[str]) -> list[str]:
 def _read_row(header: list[str], cells: list[str], position: str, default_licence: str) -> Label:
     if len(cells) != len(header):
         raise RefusedError("bad_row", f"it has {len(cells)} cells, the header {len(header)}")
-    row = {column: clean_text(cell, column) for column, cell in zip(header, cells, strict=True)}
+    row = {
+        column: clean_text(_KEPT.sub("", cell, count=1) if _KEPT.match(cell) else cell, column)
+        for column, cell in zip(header, cells, strict=True)
+    }
     category = row["category"].lower()
-    if category not in load_taxonomy().by_id:
+    known = load_taxonomy().by_id.get(category)
+    if known is None:
         raise RefusedError("unknown_category", f"{shown(row['category'])} is not in the taxonomy")
+    if not known.importable:
+        raise RefusedError("unknown_category", f"{category} is found by structure only: no file may say it")
     licence = row.get("licence") or default_licence
     open_licence = is_open_licence(licence)
     return Label(
@@ -103,7 +120,56 @@ def _read_row(header: list[str], cells: list[str], position: str, default_licenc
         may_export=_read_boolean(row, "may_export", default=open_licence),
         may_train=_read_boolean(row, "may_train", default=open_licence or licence == OWN),
         cluster_definer=_read_boolean(row, "cluster_definer", default=False),
+        substances=_read_substances(row.get("substances", "")),
     )
+
+
+def write_rows(file: IO[str], rows: Iterable[dict[str, Any]]) -> int:
+    """Write labels, rows with the columns of `datasets.label_queries.label_rows`; return how many.
+
+    What `read_labels` makes of the file is what was written: all columns but those of sanctions.
+    """
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(_WRITTEN)
+    count = 0
+    for row in rows:
+        writer.writerow(_cells(row))
+        count += 1
+    return count
+
+
+_WRITTEN = ("account", *REQUIRED[1:], *OPTIONAL)
+
+
+def _cells(row: dict[str, Any]) -> Iterator[str]:
+    for column in _WRITTEN:
+        value = row["caip10" if column == "account" else column]
+        if value is None:
+            text = ""
+        elif isinstance(value, bool):
+            text = "true" if value else "false"
+        elif column == "published_at":
+            text = value.isoformat() + "Z"
+        elif column == "substances":
+            text = ";".join(value)
+        else:
+            text = str(value)
+        yield "'" + text if _FORMULA.match(text) else text
+
+
+def _read_substances(text: str) -> tuple[str, ...]:
+    """Return the ids in alphabetical order, each once; RefusedError for one of no known substance."""
+    known = load_substances().by_id
+    found = set()
+    for word in text.split(";"):
+        substance = word.strip().lower()
+        if substance and substance not in known:
+            raise RefusedError(
+                "unknown_substance", f"{shown(word.strip())} is not in the vocabulary of substances"
+            )
+        if substance:
+            found.add(substance)
+    return tuple(sorted(found))
 
 
 def _read_account(text: str) -> Account:

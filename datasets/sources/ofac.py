@@ -6,22 +6,19 @@ address. The programmes and the day of listing of a profile stand in the sanctio
 Format: OFAC, Sanctions List Data Model (Advanced XML), versions 1 to 3.
 """
 
-import bz2
-import gzip
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import IO, cast
 
 from lxml import etree
 
 from chains.address import Account
 from chains.errors import LabelError
 from datasets.sources.claims import Label, LabelList, RefusedError, Rejection, clean_text, shown
+from datasets.sources.packed import open_packed
 from datasets.sources.tickers import find_chains, place_account
 from datasets.taxonomy import Taxonomy, entity_key, load_taxonomy
 
@@ -72,14 +69,14 @@ def read_labels(path: Path) -> LabelList:
             labels.append(_label(listed, position, issue.issued_at, taxonomy))
         except RefusedError as refused:
             rejected.append(Rejection(position, refused.reason, refused.detail))
-    return LabelList(labels, rejected, issue.issued_at)
+    return LabelList(labels, rejected, issue.issued_at, covers=(SOURCE,))
 
 
 def read_issue(path: Path) -> SanctionsIssue:
     """Read the digital currency addresses of an issue, in constant memory. Raises LabelError."""
     reader = _Reader()
     try:
-        with open_packed(path) as stream:
+        with open_packed(path, ".xml") as stream:
             for _, element in etree.iterparse(
                 stream,
                 events=("end",),
@@ -233,29 +230,6 @@ def _read_date(element: etree._Element) -> date | None:
     if not year:
         return None
     return date(int(year), int(month or 1), int(day or 1))
-
-
-@contextmanager
-def open_packed(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that may be packed, told by its first bytes; a zip must hold one XML file."""
-    with path.open("rb") as file:
-        magic = file.read(4)
-        file.seek(0)
-        if magic.startswith(b"BZh"):
-            with bz2.open(file) as stream:
-                yield stream
-        elif magic.startswith(b"\x1f\x8b"):
-            with gzip.open(file) as stream:
-                yield cast(IO[bytes], stream)
-        elif magic == b"PK\x03\x04":
-            with zipfile.ZipFile(file) as archive:
-                names = [name for name in archive.namelist() if name.casefold().endswith(".xml")]
-                if len(names) != 1:
-                    raise zipfile.BadZipFile(f"the archive holds {len(names)} XML files, it must be one")
-                with archive.open(names[0]) as stream:
-                    yield stream
-        else:
-            yield file
 
 
 def _first_line(error: BaseException) -> str:

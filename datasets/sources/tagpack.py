@@ -3,10 +3,10 @@
 A field at the top of a pack holds for every tag that does not set its own. The vocabulary (categories,
 abuses, concepts, confidence) is mapped in `datasets/taxonomy.toml`. A pack carries no licence: without
 one that is given at the import its tags may neither be passed on nor learnt from.
-Format: GraphSense, TagPack schema; ActorPacks, which name actors and tag nothing, are refused by name.
+Format: GraphSense, TagPack schema; an ActorPack, which names actors and tags nothing, is refused by name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -43,7 +43,8 @@ _CLAIM_FIELDS = (
     "lastmod",
     "is_cluster_definer",
 )
-_LARGEST = 200_000_000  # bytes: a pack is held in memory whole
+LARGEST = 200_000_000
+"""Bytes of a pack: it is held in memory whole."""
 
 
 def read_labels(path: Path, *, licence: str | None = None) -> LabelList:
@@ -68,20 +69,28 @@ def read_labels(path: Path, *, licence: str | None = None) -> LabelList:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    try:
-        size = path.stat().st_size
-        if size > _LARGEST:
-            raise LabelError(path, why=f"{size} bytes are too many for one TagPack: split it")
-        pack = read_plain(path.read_bytes())
-    except (ValueError, OSError) as error:
-        raise LabelError(path, why=f"not readable as a TagPack: {shown(error, 200)}") from error
-    if not isinstance(pack, dict):
-        raise LabelError(path, why="not a TagPack: the file must have fields at its top")
+    pack = load_pack(path, "a TagPack")
     if "actors" in pack and "tags" not in pack:
-        raise LabelError(path, why="an ActorPack, not a TagPack: it names actors and tags no address")
+        why = "an ActorPack, not a TagPack: it tags no address; import it as actorpack"
+        raise LabelError(path, why=why)
     if not isinstance(pack.get("tags"), list):
         raise LabelError(path, why="not a TagPack: it has no list of tags")
     return pack
+
+
+def load_pack(path: Path, what: str) -> dict[str, Any]:
+    """Return the fields of a pack, those under `header` moved up; LabelError when it cannot be read whole."""
+    try:
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise LabelError(path, why=f"{size} bytes are too many for one file: split it")
+        pack = read_plain(path.read_bytes())
+    except (ValueError, OSError) as error:
+        raise LabelError(path, why=f"not readable as {what}: {shown(error, 200)}") from error
+    if not isinstance(pack, dict):
+        raise LabelError(path, why=f"not {what}: the file must have fields at its top")
+    header = pack.pop("header", None)
+    return {**pack, **header} if isinstance(header, dict) else pack
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,7 @@ class _Claim:
 
     category: str
     entity: str
+    actor: str
     name: str
     source: str
     reference: str
@@ -123,6 +133,7 @@ class _Reader:
             may_export=self._open,
             may_train=self._open,
             cluster_definer=claim.cluster_definer,
+            actor=claim.actor,
         )
 
     def _claim(self, tag: Mapping[str, Any]) -> _Claim:
@@ -151,6 +162,7 @@ def _read_claim(tag: Mapping[str, Any], taxonomy: Taxonomy) -> _Claim:
     return _Claim(
         category=_category(tag, name, actor, taxonomy),
         entity=actor or (name if definer else ""),
+        actor=actor,
         name=name,
         source=clean_text(tag["creator"], "creator"),
         reference=clean_text(tag.get("source"), "source"),
@@ -172,22 +184,29 @@ def _place(text: str, word: str) -> Account | RefusedError:
 
 
 def _category(tag: Mapping[str, Any], name: str, actor: str, taxonomy: Taxonomy) -> str:
-    """Abuse before category before concepts: a scam that calls itself an exchange is a scam.
-
-    An entity whose role is known outranks what says less, never an abuse with a category of its own.
-    """
     concepts = tag.get("concepts")
     terms = [tag.get("abuse"), tag.get("category"), *(concepts if isinstance(concepts, list) else ())]
-    found = [
-        category
-        for category in (taxonomy.by_graphsense.get(_one_line(term).lower()) for term in terms)
-        if category
-    ]
-    known = taxonomy.known_entities
-    named = known.get(entity_key(name)) or known.get(entity_key(actor))
+    return find_category([_one_line(term).lower() for term in terms], (name, actor), taxonomy)
+
+
+def find_category(terms: Sequence[str], names: Sequence[str], taxonomy: Taxonomy) -> str:
+    """Return the category of what GraphSense `terms` say, the weightiest first: abuse before category.
+
+    So a scam that calls itself an exchange is a scam. An entity whose role is known by one of its `names`
+    outranks what says less, never an abuse with a category of its own.
+    """
+    found = [category for category in map(taxonomy.by_graphsense.get, terms) if category]
+    named = next(
+        (taxonomy.known_entities[key] for key in map(entity_key, names) if key in taxonomy.known_entities),
+        None,
+    )
     first = taxonomy.by_id[found[0]] if found else None
     if named and not (first and first.group == "crime" and first.target):
         return named
+    if first and first.id == taxonomy.by_graphsense.get("drugs"):
+        return next(
+            (taxonomy.graphsense_drug[term] for term in terms if term in taxonomy.graphsense_drug), first.id
+        )
     return next((category for category in found if category != "unspecified"), "unspecified")
 
 

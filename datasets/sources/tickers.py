@@ -12,6 +12,7 @@ from datasets.sources.claims import NOBODY, RefusedError, shown
 TICKERS: dict[str, tuple[str, ...]] = {
     "BNB": ("binance-chain", "bsc"),
     "DAI": ("ethereum",),
+    "EOSIO": ("eos",),
     "OMNI": ("bitcoin",),
     "USDC": ("ethereum", "tron", "solana"),
     "USDT": ("ethereum", "tron", "bitcoin"),

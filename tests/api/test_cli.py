@@ -162,7 +162,8 @@ def test_import_labels_status_build_and_screen(tmp_path: Path, capsys: pytest.Ca
     assert "1 label, 1 rejected" in shown.out
     assert "no_such_category" in shown.err
     assert run("labels", "list", *folder, "--by", "category") == 0
-    assert capsys.readouterr().out.split() == ["category", "labels", "darknet_market", "1"]
+    columns = ["category", "labels", "addresses", "may_export", "may_train"]
+    assert capsys.readouterr().out.split() == [*columns, "darknet_market", "1", "1", "0", "1"]
     assert run("status", *folder) == 0
     shown_status = capsys.readouterr().out
     assert "1 transfers, 2 legs" in shown_status

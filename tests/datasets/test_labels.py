@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from chains.errors import ColumnError, FileError, InputError, LabelError
-from datasets.labels import count_labels, import_labels, label_rows
+from datasets.labels import StrictError, count_labels, import_label_files, import_labels, label_rows
 from datasets.sources.csvfile import read_labels
-from datasets.store import Ledger, open_ledger
+from datasets.store import SCHEMA_FOLDER, Ledger, migrate, open_ledger
 from tests.datasets.claimed import RECORDED, bitcoin, day, evm, tron, write_csv
 
 COLUMNS = "account,category,entity,name,source,reference,confidence,published_at"
@@ -230,9 +231,104 @@ def test_counts(tmp_path: Path) -> None:
     with open_ledger(tmp_path / "ledger.duckdb", write=True) as ledger:
         import_labels(ledger, "csv", write_csv(tmp_path / "a.csv", COLUMNS, *rows), recorded_at=RECORDED)
         assert count_labels(ledger).to_pylist() == [
-            {"source": "A", "category": "exchange", "labels": 1},
-            {"source": "Z", "category": "scam", "labels": 2},
+            {
+                "source": "A",
+                "category": "exchange",
+                "labels": 1,
+                "addresses": 1,
+                "may_export": 0,
+                "may_train": 1,
+            },
+            {"source": "Z", "category": "scam", "labels": 2, "addresses": 2, "may_export": 0, "may_train": 2},
         ]
         assert count_labels(ledger, by=["kind", "chain"])["labels"].to_pylist() == [2, 1]
+        only = count_labels(ledger, by=["category"], chains=[BITCOIN], sources=["Z", "A"]).to_pylist()
+        assert [(row["category"], row["labels"]) for row in only] == [("scam", 2)]
+        assert count_labels(ledger, categories=["mixer"]).num_rows == 0
         with pytest.raises(InputError, match="'colour'"):
             count_labels(ledger, by=["colour"])
+
+
+def test_one_bad_entry_anywhere_refuses_the_lot(tmp_path: Path) -> None:
+    good, bad = f"{bitcoin(1)},scam,,,A,,,", f"{bitcoin(2)},drugs,,,A,,,"
+    worse = f"{bitcoin(3)},scam,,,A,,2,"
+    paths = [
+        write_csv(tmp_path / f"{number}.csv", COLUMNS, *rows)
+        for number, rows in enumerate(([good], [good, bad], [bad.replace("A", "B"), worse]))
+    ]
+    with open_ledger(tmp_path / "ledger.duckdb", write=True) as ledger:
+        before = everything(ledger)
+        with pytest.raises(
+            StrictError, match=r"1\.csv: 3 entries would be rejected in 2 files, .*row 2"
+        ) as caught:
+            import_label_files(ledger, "csv", paths, recorded_at=RECORDED, strict=True)
+        assert everything(ledger) == before
+        told = [(path.name, [entry.position for entry in found]) for path, found in caught.value.rejected]
+        assert told == [("1.csv", ["row 2"]), ("2.csv", ["row 1", "row 2"])]
+        (tmp_path / "3.csv").write_bytes(b"\xff")
+        with pytest.raises(LabelError, match=r"3\.csv"):
+            import_label_files(
+                ledger, "csv", [paths[0], tmp_path / "3.csv"], recorded_at=RECORDED, strict=True
+            )
+        assert everything(ledger) == before
+        done = import_label_files(ledger, "csv", paths, recorded_at=RECORDED)
+        assert [(one.labels, len(one.rejected)) for one in done] == [(1, 0), (0, 1), (0, 2)]
+        # A file that is in already, and had bad entries then, is no better now.
+        with pytest.raises(StrictError, match=r"1\.csv"):
+            import_label_files(ledger, "csv", paths[:2], recorded_at=RECORDED, strict=True)
+
+
+def test_what_only_structure_tells_is_not_imported(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "own.csv", "account,category", f"{bitcoin(1)},unknown_service")
+    found = read_labels(path)
+    assert [entry.reason for entry in found.rejected] == ["unknown_category"]
+    assert "found by structure" in found.rejected[0].detail
+
+
+def test_substances_by_their_ids(tmp_path: Path) -> None:
+    path = write_csv(
+        tmp_path / "own.csv",
+        "account,category,substances",
+        f"{bitcoin(1)},drug_vendor,mephedrone; Alpha_PVP;mephedrone",
+        f"{bitcoin(2)},precursor_supplier,fentanyl_precursors",
+        f"{bitcoin(3)},drug_vendor,meow meow",
+    )
+    with open_ledger(tmp_path / "ledger.duckdb", write=True) as ledger:
+        (rejection,) = import_labels(ledger, "csv", path, recorded_at=RECORDED).rejected
+        assert (rejection.position, rejection.reason) == ("row 3", "unknown_substance")
+        rows = label_rows(ledger).to_pylist()
+    assert {row["caip10"].rpartition(":")[2]: row["substances"] for row in rows} == {
+        bitcoin(1): ["alpha_pvp", "mephedrone"],
+        bitcoin(2): ["fentanyl_precursors"],
+    }
+
+
+def test_an_older_ledger_learns_of_actors_and_issues(tmp_path: Path) -> None:
+    folder = tmp_path / "schema"
+    folder.mkdir()
+    for file in SCHEMA_FOLDER.glob("*.sql"):
+        if int(file.name[:4]) < 7:
+            (folder / file.name).write_text(file.read_text("utf-8"), "utf-8")
+    path = tmp_path / "ledger.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        migrate(connection, folder)
+        connection.execute(
+            """
+            INSERT INTO chain VALUES (1, 'eip155:1', 'ethereum', FALSE, FALSE);
+            INSERT INTO address VALUES (1, 1, 0, '0x' || repeat('ab', 20));
+            INSERT INTO label_file VALUES
+                (1, 'tagpack', 'a.yaml', 'x', NULL, 2, 0, '2024-01-01'),
+                (2, 'ofac', 'sdn.xml', 'y', '2024-01-01', 1, 0, '2024-01-01');
+            INSERT INTO label
+            SELECT n, file, '', 1, 1, 'unspecified', entity, name, 'S', '', 1, '2023-01-01', '2024-01-01',
+                   NULL, 'MIT', TRUE, TRUE, definer, [], NULL
+            FROM (VALUES (1, 1, 'binance', 'hot wallet', FALSE), (2, 1, 'Corner', 'Corner', TRUE),
+                         (3, 2, 'DOE', 'list', FALSE)) AS t(n, file, entity, name, definer)
+            """
+        )
+    with open_ledger(path, write=True) as ledger:
+        rows = ledger.connection.sql("SELECT actor, substances FROM label ORDER BY label").fetchall()
+        assert rows == [("binance", []), ("", []), ("", [])]
+        covers = ledger.connection.sql("SELECT covers FROM label_file ORDER BY label_file").fetchall()
+        assert covers == [([],), (["OFAC SDN"],)]
+        assert label_rows(ledger).num_rows == 3

@@ -9,6 +9,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from datetime import date
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from tests.shared_data import shared_data
 
 TRAFFICKER = Party("DOE|Jane Q", ["SDNTK", "SDGT"], [("XBT", bitcoin(7)), ("USDT", evm(7))], "2019-08-21")
 MARKET = Party("Hydra|Market", ["CYBER2"], [("XBT", bitcoin(8))])
+NOBODY = Party("NOBODY", ["CYBER2"], [])
 OTHER = Party("ROE|Richard", ["CYBER2"], [("ETH", evm(9)), ("USDT", tron(9)), ("USDT", bitcoin(9))])
 
 
@@ -201,6 +203,33 @@ def test_who_is_listed_again_is_sanctioned_again(tmp_path: Path) -> None:
         assert [row["published_at"] for row in rows if row["entity"] == "Hydra Market"] == [day(2025, 3, 1)]
         in_february = label_rows(ledger, published_before=day(2025, 2, 15)).to_pylist()
         assert {row["entity"] for row in in_february} == {"DOE Jane Q"}
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4)))[::3])
+def test_the_same_issues_leave_the_same_history_in_any_order(tmp_path: Path, order: tuple[int, ...]) -> None:
+    present = [[TRAFFICKER, MARKET], [TRAFFICKER], [TRAFFICKER, MARKET], [NOBODY, MARKET, OTHER]]
+    paths = [
+        write_sdn(tmp_path / f"{number}.xml", parties, issued=f"2025-0{number + 1}-10")
+        for number, parties in enumerate(present)
+    ]
+    with open_ledger(tmp_path / "ledger.duckdb", write=True) as ledger:
+        for number in order:
+            import_labels(ledger, "ofac", paths[number], recorded_at=RECORDED)
+        for number, parties in enumerate(present):
+            shown = label_rows(ledger, published_before=day(2025, number + 1, 20)).to_pylist()
+            named = {party.name.replace("|", " ") for party in parties if party.addresses}
+            assert {row["entity"] for row in shown} == named
+        rows = label_rows(ledger).to_pylist()
+        assert {row["entity"] for row in rows} == {"Hydra Market", "ROE Richard"}
+        # An address is published in the first issue that has it, and anew after one that lacks it.
+        again = {row["published_at"] for row in rows if row["entity"] == "Hydra Market"}
+        assert min(again) == day(2025, 3, 10)
+        first = ledger.connection.execute("SELECT entity, min(published_at) FROM label GROUP BY 1").fetchall()
+        assert dict(first) == {
+            "DOE Jane Q": day(2025, 1, 10),
+            "Hydra Market": day(2025, 1, 10),
+            "ROE Richard": day(2025, 4, 10),
+        }
 
 
 def test_a_list_that_lacks_most_of_them_withdraws_nothing(tmp_path: Path) -> None:

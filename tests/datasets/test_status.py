@@ -65,8 +65,10 @@ def test_labels_are_counted_by_source_and_category(ledger: Ledger) -> None:
     ):
         ledger.connection.execute(
             """
-            INSERT INTO label VALUES ($1, 1, '', 1, 1, $2, '', '', $3, '', 1, NULL, $4, $5, '', TRUE, TRUE,
-                                      FALSE, [], NULL)
+            INSERT INTO label (label, label_file, position, chain, address, category, entity, name, source,
+                               reference, confidence, recorded_at, withdrawn_at, licence, may_export,
+                               may_train, cluster_definer, programmes)
+            VALUES ($1, 1, '', 1, 1, $2, '', '', $3, '', 1, $4, $5, '', TRUE, TRUE, FALSE, [])
             """,
             [number, category, source, START, withdrawn],
         )

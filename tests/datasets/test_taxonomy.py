@@ -66,6 +66,7 @@ ORDER = [
     "organisation",
     "victim",
     "unspecified",
+    "unknown_service",
 ]
 
 
