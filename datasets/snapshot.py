@@ -28,8 +28,24 @@ FORMAT = 2
 SNAPSHOTS = "snapshots"
 CURRENT = "CURRENT"
 MANIFEST = "manifest.json"
+TRACING = "tracing"
+"""Folder with the legs of every chain in causal order, one folder each."""
 
 SOURCE, DESTINATION = 0, 1
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The labelled payment that gave the largest part along one path (of what was sent: where it arrived).
+
+    `account` is the labelled address, `value` that part on arrival in whole units of the line's asset, to
+    about seven digits.
+    """
+
+    account: str
+    time: datetime
+    hash: str
+    value: float
 
 
 @dataclass(frozen=True)
@@ -47,6 +63,7 @@ class ExposureLine:
     value_usd: float | None
     share: float
     min_hops: int
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -202,6 +219,8 @@ class Snapshot:
         self._exposure_start = np.load(folder / "exposure_start.npy", mmap_mode="r")
         self._indicators = self._table("indicators")
         self._indicator_start = np.load(folder / "indicator_start.npy", mmap_mode="r")
+        self._merges = self._table("merges")
+        self._merge_start = np.load(folder / "merge_start.npy", mmap_mode="r")
         self._transfers = self._table("transfers")
         self._address_legs = self._table("address_legs")
         self._address_start = np.load(folder / "address_start.npy", mmap_mode="r")
@@ -242,6 +261,17 @@ class Snapshot:
         """Return how many addresses the row's entity has in this snapshot."""
         entity = self._entity_row(row)
         return int(self._member_start[entity + 1] - self._member_start[entity])
+
+    def entity_row(self, row: int) -> int:
+        """Return the row of the earliest member of the row's entity."""
+        return self._entity_row(row)
+
+    def merges(self, row: int) -> tuple[tuple[int, int, int], ...]:
+        """Return what the row's entity rests on: (address row, address row, transfer row), in their order."""
+        entity = self._entity_row(row)
+        start, end = int(self._merge_start[entity]), int(self._merge_start[entity + 1])
+        part = self._merges.slice(start, end - start).to_pydict()
+        return tuple(zip(part["address_a"], part["address_b"], part["transfer"], strict=True))
 
     def features(self, row: int) -> NDArray[np.float64]:
         """Return the feature values of a row, in the order of `feature_names`; NaN where unknown."""
@@ -302,10 +332,31 @@ class Snapshot:
                     value_usd=None if line["usd"] is None else line["usd"] / 1e6,
                     share=line["share"],
                     min_hops=line["hops"],
+                    origin=self._origin(line, asset["decimals"]),
                 )
             )
         lines.sort(key=lambda line: (line.direction != "source", -line.share, line.category, not line.direct))
         return tuple(lines)
+
+    def _origin(self, line: dict[str, Any], decimals: int) -> Origin | None:
+        if line["origin_address"] < 0:
+            return None
+        transfer = self._transfers.slice(line["origin_transfer"], 1).to_pylist()[0]
+        return Origin(
+            account=self.account(line["origin_address"]),
+            time=transfer["time"],
+            hash=_shown_hash(transfer["hash"]),
+            value=line["largest"] / 10**decimals,
+        )
+
+    def asset(self, number: int) -> dict[str, Any]:
+        """Return `caip19`, `symbol` and `decimals` of an asset by its number in this snapshot."""
+        return self._assets[number]
+
+    def transfer_at(self, transfer: int) -> tuple[datetime, str]:
+        """Return the time and the hash (or reference) of a transfer by its row."""
+        found = self._transfers.slice(transfer, 1).to_pylist()[0]
+        return found["time"], _shown_hash(found["hash"])
 
     def indicators(self, row: int) -> tuple[IndicatorLine, ...]:
         """Return the indicators of the row's entity, strongest first; ties by id."""

@@ -24,7 +24,7 @@ from features.exposure import sum_by
 from features.frame import FeatureFrame
 from features.seeds import mark_seeds
 from features.seen import see, spill_folder
-from features.tracing import DESTINATION, SOURCE, trace_all
+from features.tracing import DESTINATION, SOURCE, Keep, trace_all
 
 Progress = Callable[[str, int, int], None]
 """Called with (step, done, total) between the steps of long work."""
@@ -48,11 +48,17 @@ class Build:
 
 @contextmanager
 def build_features(
-    ledger: Path, as_of: datetime, *, threads: int | None = None, progress: Progress | None = None
+    ledger: Path,
+    as_of: datetime,
+    *,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    keep: Keep | None = None,
 ) -> Iterator[Build]:
     """Build entities, exposure and features of every address seen before `as_of` (naive UTC).
 
-    Nothing after `as_of`, and no label published after it, has any effect. Raises what `see` raises, and
+    `keep` is called with the legs of each chain, whose nodes are those of the build. Nothing after `as_of`,
+    and no label published after it, has any effect. Raises what `see` raises, and
     LedgerError where memory and disk do not suffice.
     """
 
@@ -68,7 +74,7 @@ def build_features(
             tell(1)
             mark_seeds(connection, as_of)
             tell(2)
-            exposures = trace_all(connection, threads=threads, spill=spill_folder(ledger))
+            exposures = trace_all(connection, threads=threads, spill=spill_folder(ledger), keep=keep)
             tell(3)
             build = _assemble(connection, as_of, exposures)
         yield build

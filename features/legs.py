@@ -96,6 +96,37 @@ def read_legs(
     )
 
 
+def save_legs(legs: ChainLegs, folder: Path) -> None:
+    """Write the columns as .npy files of a new folder; `load_legs` reads them back."""
+    folder.mkdir(parents=True)
+    for name, column in _columns(legs).items():
+        np.save(folder / f"{name}.npy", column, allow_pickle=False)
+
+
+def load_legs(folder: Path, *, chain: int, utxo: bool, holders: int) -> ChainLegs:
+    """Map what `save_legs` wrote; what is no column of its own comes from whoever kept it."""
+    column = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
+    sides = {
+        side: LegColumns(**{name: column[f"{side}_{name}"] for name in LegColumns._fields})
+        for side in ("payers", "payees")
+    }
+    own: dict[str, Any] = {name: column[name] for name in _OWN}
+    return ChainLegs(
+        chain=chain, utxo=utxo, holders=holders, payers=sides["payers"], payees=sides["payees"], **own
+    )
+
+
+_OWN = ("roles", "owner_entity", "owner_asset", "payer_node", "payee_node", "seq")
+
+
+def _columns(legs: ChainLegs) -> dict[str, NDArray[Any]]:
+    sides = {"payers": legs.payers, "payees": legs.payees}
+    columns = {
+        f"{side}_{name}": getattr(legs_, name) for side, legs_ in sides.items() for name in legs_._fields
+    }
+    return columns | {name: getattr(legs, name) for name in _OWN}
+
+
 def _number(
     sides: dict[str, dict[str, NDArray[Any]]], name: str, of: str, events: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -1,5 +1,6 @@
 """Exposure of every entity, over all chains and assets: legs in order, traced, as lines with shares."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,16 @@ LEGS_IN_MEMORY = 60_000_000
 """Legs of one chain beyond which columns and state are kept in files: each takes about 100 bytes."""
 
 
+Keep = Callable[[ChainLegs], None]
+"""Called with the legs of each chain after they were traced."""
+
+
 def trace_all(
-    connection: duckdb.DuckDBPyConnection, *, threads: int | None = None, spill: Path | None = None
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    threads: int | None = None,
+    spill: Path | None = None,
+    keep: Keep | None = None,
 ) -> pa.Table:
     """Trace all listed assets of every chain; return the exposure lines (`EXPOSURE_SCHEMA`), in order.
 
@@ -72,6 +81,8 @@ def trace_all(
             spill=_spill(connection, chain, spill),
         )
         parts += _lines(traced, legs, _count_flows(connection, legs), len(names))
+        if keep is not None:
+            keep(legs)
     words = [*names, HISTORY, MINTED, FEES, BURNED, HELD]
     return _share_out(parts, words) if parts else EXPOSURE_SCHEMA.empty_table()
 

@@ -16,6 +16,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from chains.address import find_chain, key_form
@@ -25,6 +26,7 @@ from datasets.snapshot import (
     FORMAT,
     MANIFEST,
     SNAPSHOTS,
+    TRACING,
     file_sha256,
     manifest_id,
     open_snapshot,
@@ -34,6 +36,7 @@ from features.build import STEPS, Build, Progress, build_features, caip10_texts
 from features.catalogue import CATALOGUE, catalogue_hash
 from features.indicators.find import find_indicators
 from models.publish_indicators import arrange_indicators
+from models.publish_tracing import KeptChains, arrange_merges
 from models.registry import Model, current_model
 from models.score import score_frame
 
@@ -70,11 +73,12 @@ def publish(
     work = snapshots / f".writing-{os.getpid()}"
     work.mkdir()
     try:
-        with build_features(ledger, moment, threads=threads, progress=tell) as build:
+        chains = KeptChains(work / TRACING)
+        with build_features(ledger, moment, threads=threads, progress=tell, keep=chains.keep) as build:
             tell("score addresses", len(STEPS), 0)
             log_odds = score_frame(model, build.frame).log_odds if model is not None else None
             tell("write snapshot", len(STEPS) + 1, 0)
-            final = _write(build, work, model=model, log_odds=log_odds, code_version=code_version)
+            final = _write(build, work, chains, model=model, log_odds=log_odds, code_version=code_version)
     except BaseException as error:
         shutil.rmtree(work, ignore_errors=True)
         if isinstance(error, OSError):
@@ -86,7 +90,13 @@ def publish(
 
 
 def _write(
-    build: Build, work: Path, *, model: Model | None, log_odds: NDArray[np.float64] | None, code_version: str
+    build: Build,
+    work: Path,
+    chains: KeptChains,
+    *,
+    model: Model | None,
+    log_odds: NDArray[np.float64] | None,
+    code_version: str,
 ) -> Path:
     """Write every file into `work`, then the manifest, rename the folder and make it current."""
     frame, connection = build.frame, build.connection
@@ -97,7 +107,7 @@ def _write(
         """
         SELECT a.asset, c.caip2 || '/' || a.reference AS caip19, a.symbol, a.decimals
         FROM ledger.asset AS a JOIN ledger.chain AS c ON c.chain = a.chain
-        WHERE a.asset IN (SELECT asset FROM seen_transfer)
+        WHERE a.asset IN (SELECT asset FROM seen_transfer UNION SELECT asset FROM fee_leg)
         ORDER BY c.caip2, a.reference
         """
     ).to_arrow_table()
@@ -114,6 +124,10 @@ def _write(
     _write_arrow(work / "indicators.arrow", lines)
     np.save(work / "indicator_start.npy", starts, allow_pickle=False)
     _write_transfers(connection, work, len(frame.accounts))
+    tracing = chains.settle(connection, row_of_node)
+    merges, starts = arrange_merges(connection, len(frame.accounts))
+    _write_arrow(work / "merges.arrow", merges)
+    np.save(work / "merge_start.npy", starts, allow_pickle=False)
     labels = _write_labels(connection, work, frame.as_of)
     if model is not None:
         shutil.copytree(work.parents[1] / "models" / model.version, work / "model")
@@ -133,6 +147,7 @@ def _write(
             for row in assets.to_pylist()
         ],
         "heads": _heads(connection),
+        "tracing": tracing,
         "files": {
             str(path.relative_to(work)): {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
             for path in sorted(work.rglob("*"))
@@ -214,6 +229,7 @@ def _write_exposures(build: Build, work: Path, row_of_node: NDArray[np.int64]) -
     number_of = dict(zip(numbers["asset"].tolist(), numbers["number"].tolist(), strict=True))
     asset = pa.array([number_of[a] for a in lines.column("asset").to_pylist()], pa.int32())
     usd = lines.column("usd").to_numpy()
+    origin = lines.column("origin_node").to_numpy()
     table = pa.table(
         {
             "direction": lines.column("direction"),
@@ -224,6 +240,11 @@ def _write_exposures(build: Build, work: Path, row_of_node: NDArray[np.int64]) -
             "usd": pa.array(usd, pa.float64(), mask=np.isnan(usd)),
             "share": lines.column("share"),
             "hops": lines.column("hops"),
+            "largest": lines.column("largest"),
+            "origin_transfer": pc.subtract(lines.column("origin_seq"), 1),
+            "origin_address": pa.array(
+                np.where(origin >= 0, row_of_node[origin], -1).astype(np.int32), pa.int32()
+            ),
         }
     ).take(pa.array(order))
     _write_arrow(work / "exposures.arrow", table)

@@ -1,0 +1,363 @@
+"""One address followed: where its money came from or went, under four rules, with the strongest paths.
+
+Only the transfers that bear on the question are walked through. The rules are those that courts have argued
+over: pro rata (haircut), first in first out, last in first out, and poison. They differ in what a balance
+gives away when it holds money of several origins; none of them is a fact about coins.
+
+Sources: Möser, Böhme, Breuker (2014) for haircut and poison on transaction graphs; Anderson, Shumailov,
+Ahmed, "Making Bitcoin Legal" (2018) for FIFO after Clayton's case (1816).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.exposure import FloatArray, IntArray, LegColumns, find_flows
+from features.exposure_kernel import FEE, SWAP, share_out
+from features.legs import ChainLegs
+from features.rules_kernel import (
+    find_ancestors,
+    find_descendants,
+    find_paths,
+    follow_parcels,
+    follow_poison,
+    follow_shares,
+)
+
+RULES = ("haircut", "fifo", "lifo", "poison")
+MOST_PATHS = 16
+"""Paths kept in each balance: as many as can be asked for."""
+
+RETURNED = -2
+"""Category of what came back to the subject itself."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How much of one asset belongs to one category, under each rule that was asked for, in raw units.
+
+    `category` counts as the taxonomy does; then come history not in the ledger and newly made value. For what
+    was sent it may be RETURNED.
+    """
+
+    asset: int
+    category: int
+    values: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One transfer of a path: nodes, amounts in raw units of `asset`, how much of the path's money it had.
+
+    `amount` is what the payee got with this transfer, `carried` the part of it that came along the path.
+    `swap` says that it gave one asset for another: then `carried` is in the asset received.
+    """
+
+    seq: int
+    payer: int
+    payee: int
+    asset: int
+    paid_asset: int
+    paid: float
+    amount: float
+    carried: float
+    swap: bool
+
+
+@dataclass(frozen=True)
+class Path:
+    """A way that money took, transfer after transfer, forward in time.
+
+    `category` is that of its labelled end, `survived` the share of the first payment that arrived.
+    """
+
+    category: int
+    value: float
+    survived: float
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What one question found. `totals` is what the subject received (or sent) of each asset, in raw units.
+
+    `transfers` is how many transfers bore on it.
+    """
+
+    totals: dict[int, float]
+    answers: tuple[Answer, ...]
+    paths: tuple[Path, ...]
+    transfers: int
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What is asked of a chain: see `rules_kernel` for `emit`, `keeps` and `watch`."""
+
+    emit: NDArray[np.int16]
+    keeps: NDArray[np.bool_]
+    watch: NDArray[np.int32]
+    marks: int
+    origins: tuple[int, int]
+    answers: int
+
+
+def trace_sources(
+    legs: ChainLegs,
+    subject: NDArray[np.bool_],
+    *,
+    categories: int,
+    rules: tuple[str, ...] = RULES,
+    wanted: NDArray[np.bool_] | None = None,
+    paths: int = 5,
+) -> Followed:
+    """Return where the money of the owners in `subject` (by owner) came from.
+
+    `wanted` says which categories paths may start at; all by default. `paths` is how many at most.
+    """
+    flows = find_flows(legs.payers, legs.payees, legs.roles, legs.owner_entity)
+    groups = _numbered(subject)
+    watch = np.where(flows, groups[legs.payees.owner], -1).astype(np.int32)
+    question = _Question(
+        emit=legs.payers.seed,
+        keeps=legs.payees.seed < 0,
+        watch=watch,
+        marks=categories + 2,
+        origins=(categories, categories + 1),
+        answers=int(subject.sum()),
+    )
+    chosen = find_ancestors(
+        legs.payers, legs.payees, question.emit, question.keeps, question.watch, legs.holders
+    )
+    small, question, part = _cut(legs, question, chosen)
+    assets = legs.owner_asset[subject]
+    found = _follow(small, question, rules)
+    answers = tuple(
+        Answer(int(asset), mark, {rule: float(found[rule][group, mark]) for rule in rules})
+        for group, asset in enumerate(assets)
+        for mark in range(question.marks)
+        if any(found[rule][group, mark] > 0 for rule in rules)
+    )
+    got = flows & subject[legs.payees.owner]
+    totals = _totals(legs.owner_asset, legs.payees.owner[got], legs.payees.amount[got])
+    starts = np.ones(categories, np.bool_) if wanted is None else wanted
+    ways = _paths(small, part, question, np.append(starts, [False, False]), paths)
+    ways_named = tuple(_named(way, int(small.payers.seed[leg])) for way, leg, _ in ways)
+    return Followed(totals, answers, ways_named, int(chosen.sum()))
+
+
+def trace_destinations(
+    legs: ChainLegs,
+    subject: NDArray[np.bool_],
+    *,
+    categories: int,
+    rules: tuple[str, ...] = RULES,
+    wanted: NDArray[np.bool_] | None = None,
+    paths: int = 5,
+) -> Followed:
+    """Return where the money that the owners in `subject` (by owner) sent has arrived.
+
+    It is followed until it reaches a labelled service or offender, or comes back to the subject. What is in
+    no answer is still on its way, or went in fees.
+    """
+    flows = find_flows(legs.payers, legs.payees, legs.roles, legs.owner_entity)
+    pays, gets = subject[legs.payers.owner], subject[legs.payees.owner]
+    fee = np.repeat(legs.roles == FEE, np.diff(legs.payers.start))
+    emit = np.where(pays & ~fee, 0, np.where(legs.payers.seed >= 0, 1, -1)).astype(np.int16)
+    keeps = (legs.payees.seed < 0) & ~gets
+    chosen, reached = find_descendants(legs.payers, legs.payees, emit, keeps, legs.holders)
+    # Whoever was never reached pays with other money, whatever it is.
+    holder = legs.payers.holder
+    other = (emit < 0) & ((holder < 0) | ~reached[np.maximum(holder, 0)])
+    emit = np.where(other, 1, emit).astype(np.int16)
+    category = np.where(gets, RETURNED, legs.payees.seed)
+    ends = flows & (gets | (legs.payees.seed >= 0))
+    asset = legs.owner_asset[legs.payees.owner]
+    keys, group = np.unique(
+        np.stack([asset[ends], category[ends]]) if ends.any() else np.zeros((2, 0), np.int64),
+        axis=1,
+        return_inverse=True,
+    )
+    watch = np.full(flows.size, -1, np.int32)
+    watch[ends] = group.reshape(-1)
+    question = _Question(emit, keeps, watch, 4, (2, 3), keys.shape[1])
+    small, question, part = _cut(legs, question, chosen)
+    found = _follow(small, question, rules)
+    answers = tuple(
+        Answer(int(keys[0, g]), int(keys[1, g]), {rule: float(found[rule][g, 0]) for rule in rules})
+        for g in range(keys.shape[1])
+        if any(found[rule][g, 0] > 0 for rule in rules)
+    )
+    totals = _sent_totals(legs, pays & ~fee, flows)
+    ends_wanted = np.ones(categories, np.bool_) if wanted is None else wanted
+    asked = np.array([c >= 0 and bool(ends_wanted[c]) for c in keys[1]], np.bool_)
+    narrowed = np.where(np.append(asked, [False])[question.watch], question.watch, -1).astype(np.int32)
+    narrow = _Question(question.emit, question.keeps, narrowed, 4, (2, 3), question.answers)
+    ways = _paths(small, part, narrow, np.array([True, False, False, False]), paths)
+    ways_named = tuple(_named(way, int(small.payees.seed[leg])) for way, _, leg in ways)
+    return Followed(totals, answers, ways_named, int(chosen.sum()))
+
+
+def _numbered(chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the number of each chosen place among the chosen, -1 for the others."""
+    return np.where(chosen, np.cumsum(chosen) - 1, -1)
+
+
+def _totals(owner_asset: NDArray[np.int32], owner: Any, amount: FloatArray) -> dict[int, float]:
+    totals: dict[int, float] = {}
+    assets, place = np.unique(owner_asset[owner], return_inverse=True)
+    for asset, total in zip(assets, np.bincount(place, amount, minlength=assets.size), strict=True):
+        totals[int(asset)] = float(total)
+    return totals
+
+
+def _sent_totals(legs: ChainLegs, pays: NDArray[np.bool_], flows: NDArray[np.bool_]) -> dict[int, float]:
+    """Return what the subject paid to others of each asset: its part of what was no change."""
+    n = legs.roles.size
+    event = np.repeat(np.arange(n), np.diff(legs.payees.start))
+    moved = np.bincount(event, np.where(flows, legs.payees.weight, 0.0), minlength=n)
+    whole = np.bincount(event, legs.payees.weight, minlength=n)
+    payer_event = np.repeat(np.arange(n), np.diff(legs.payers.start))
+    paid = np.bincount(payer_event, legs.payers.weight, minlength=n)
+    base = np.where(legs.roles == SWAP, whole, paid)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(base > 0, moved / base, 0.0)
+    share[(whole == 0) & (paid > 0)] = 1.0  # burned
+    return _totals(legs.owner_asset, legs.payers.owner[pays], (legs.payers.amount * share[payer_event])[pays])
+
+
+def _cut(
+    legs: ChainLegs, question: _Question, chosen: NDArray[np.bool_]
+) -> tuple["_Small", _Question, "_Part"]:
+    """Return the chosen events alone, with holders numbered anew, and where their legs stood."""
+    events = np.flatnonzero(chosen)
+    payer_legs, payee_legs = (_legs_of(side.start, events) for side in (legs.payers, legs.payees))
+    payers, payees = _pick(legs.payers, events, payer_legs), _pick(legs.payees, events, payee_legs)
+    known, place = np.unique(np.concatenate([payers.holder, payees.holder]), return_inverse=True)
+    place = place.reshape(-1) - int(known.size > 0 and known[0] < 0)  # -1 stays -1
+    holders = int(known.size)
+    small = _Small(
+        payers._replace(holder=place[: payers.holder.size].astype(np.int32)),
+        payees._replace(holder=place[payers.holder.size :].astype(np.int32)),
+        legs.roles[events],
+        max(holders, 1),
+    )
+    cut = _Question(
+        question.emit[payer_legs],
+        question.keeps[payee_legs],
+        question.watch[payee_legs],
+        question.marks,
+        question.origins,
+        question.answers,
+    )
+    return small, cut, _Part(legs, events, payer_legs, payee_legs)
+
+
+@dataclass(frozen=True)
+class _Small:
+    payers: LegColumns
+    payees: LegColumns
+    roles: NDArray[np.int8]
+    holders: int
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Where the legs of a cut stand in the whole."""
+
+    legs: ChainLegs
+    events: IntArray
+    payer_legs: IntArray
+    payee_legs: IntArray
+
+
+def _legs_of(start: IntArray, events: IntArray) -> IntArray:
+    counts = start[events + 1] - start[events]
+    ends = np.cumsum(counts)
+    return np.repeat(start[events] - (ends - counts), counts) + np.arange(ends[-1] if ends.size else 0)
+
+
+def _pick(side: LegColumns, events: IntArray, legs: IntArray) -> LegColumns:
+    counts = side.start[events + 1] - side.start[events]
+    start = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+    columns: dict[str, Any] = {name: np.asarray(getattr(side, name)[legs]) for name in side._fields[1:]}
+    return LegColumns(start=start, **columns)
+
+
+def _fraction(small: _Small, question: _Question) -> FloatArray:
+    """Return what each payment takes of its balance; money that starts anew takes none."""
+    payers = small.payers._replace(seed=question.emit)
+    payees = small.payees._replace(seed=np.where(question.keeps, -1, 0).astype(np.int16))
+    fraction = np.zeros(payers.holder.size)
+    share_out(payers, payees, np.zeros(small.holders), fraction, 0, small.roles.size)
+    return fraction
+
+
+def _follow(small: _Small, question: _Question, rules: tuple[str, ...]) -> dict[str, FloatArray]:
+    fraction = _fraction(small, question)
+    given = (small.payers, small.payees, small.roles, fraction, question.emit, question.keeps, question.watch)
+    sizes = (question.origins, question.marks, question.answers, small.holders)
+    found: dict[str, FloatArray] = {}
+    for rule in rules:
+        if rule == "haircut":
+            found[rule] = follow_shares(*given, *sizes)
+        elif rule == "poison":
+            found[rule] = follow_poison(*given, *sizes)
+        else:
+            found[rule] = follow_parcels(*given, *sizes, rule == "lifo")
+    return found
+
+
+def _paths(
+    small: _Small, part: _Part, question: _Question, wanted: NDArray[np.bool_], most: int
+) -> list[tuple[Path, int, int]]:
+    """Return the strongest paths with the numbers of their first payer leg and last payee leg in the cut."""
+    if most < 1 or not small.roles.size:
+        return []
+    values, ends, (from_leg, to_leg, earlier, arrived, survived) = find_paths(
+        small.payers,
+        small.payees,
+        small.roles,
+        _fraction(small, question),
+        question.emit,
+        question.keeps,
+        question.watch,
+        wanted,
+        small.holders,
+        min(most, MOST_PATHS),
+    )
+    found = []
+    for value, end in zip(values, ends, strict=True):
+        chain = [int(end)]
+        while earlier[chain[-1]] >= 0:
+            chain.append(int(earlier[chain[-1]]))
+        chain.reverse()
+        steps = tuple(
+            _step(part, small, int(from_leg[at]), int(to_leg[at]), float(arrived[at])) for at in chain
+        )
+        path = Path(-1, float(value), float(survived[end]), steps)
+        found.append((path, int(from_leg[chain[0]]), int(to_leg[chain[-1]])))
+    return found
+
+
+def _step(part: _Part, small: _Small, payer: int, payee: int, carried: float) -> Step:
+    legs = part.legs
+    payer_leg, payee_leg = int(part.payer_legs[payer]), int(part.payee_legs[payee])
+    event = int(np.searchsorted(legs.payees.start, payee_leg, side="right")) - 1
+    return Step(
+        seq=int(legs.seq[event]),
+        payer=int(legs.payer_node[payer_leg]),
+        payee=int(legs.payee_node[payee_leg]),
+        asset=int(legs.owner_asset[legs.payees.owner[payee_leg]]),
+        paid_asset=int(legs.owner_asset[legs.payers.owner[payer_leg]]),
+        paid=float(small.payers.amount[payer]),
+        amount=float(small.payees.amount[payee]),
+        carried=carried,
+        swap=bool(legs.roles[event] == SWAP),
+    )
+
+
+def _named(path: Path, category: int) -> Path:
+    return Path(category, path.value, path.survived, path.steps)

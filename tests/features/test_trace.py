@@ -1,0 +1,220 @@
+"""One address followed: the four rules against exact fractions, the strongest paths against all paths."""
+
+import itertools
+import math
+from collections import defaultdict
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from hypothesis import given, settings
+
+from features.legs import ChainLegs
+from features.trace import RETURNED, RULES, trace_destinations, trace_sources
+from tests.features.reference_rules import HISTORY, MINTED, follow
+from tests.features.reference_tracing import Transfer
+from tests.features.test_exposure import CATEGORIES, ROLES, account_ledgers, columns, run, utxo_ledgers
+
+
+def as_legs(transfers: list[Transfer], holders: int, entities: int) -> ChainLegs:
+    payers, payees = columns([t.payers for t in transfers]), columns([t.payees for t in transfers])
+    return ChainLegs(
+        chain=1,
+        utxo=False,
+        payers=payers,
+        payees=payees,
+        roles=np.array([ROLES[t.what] for t in transfers], np.int8),
+        holders=holders,
+        owner_entity=np.arange(entities, dtype=np.int32),
+        owner_asset=np.ones(entities, np.int32),
+        payer_node=payers.owner.astype(np.int32),
+        payee_node=payees.owner.astype(np.int32),
+        seq=np.arange(1, len(transfers) + 1),
+    )
+
+
+def only(entity: int, entities: int) -> NDArray[np.bool_]:
+    chosen = np.zeros(entities, np.bool_)
+    chosen[entity] = True
+    return chosen
+
+
+def sole(transfer: Transfer) -> int | None:
+    payers = {leg[1] for leg in transfer.payers}
+    return next(iter(payers)) if len(payers) == 1 else None
+
+
+def check_sources(transfers: list[Transfer], holders: int, entities: int) -> None:
+    number = {HISTORY: CATEGORIES, MINTED: CATEGORIES + 1}
+    for subject in range(entities):
+        found = trace_sources(
+            as_legs(transfers, holders, entities), only(subject, entities), categories=CATEGORIES
+        )
+        for rule in RULES:
+            exact = follow(
+                transfers,
+                rule,
+                lambda t, i, leg: leg[2] if leg[2] >= 0 else None,
+                lambda leg: leg[2] < 0,
+                lambda t, j, leg: (
+                    0 if leg[1] == subject != sole(transfers[t]) and transfers[t].what != "fee" else None  # noqa: B023
+                ),
+            )
+            wanted = {number.get(mark, mark): float(value) for (_, mark), value in exact.items()}
+            got = {a.category: a.values[rule] for a in found.answers if a.values[rule] > 1e-9}
+            assert got.keys() == wanted.keys(), (rule, subject)
+            for key, value in wanted.items():
+                assert math.isclose(got[key], value, rel_tol=1e-9, abs_tol=1e-9), (rule, subject, key)
+
+
+def check_destinations(transfers: list[Transfer], holders: int, entities: int) -> None:
+    for subject in range(entities):
+        found = trace_destinations(
+            as_legs(transfers, holders, entities), only(subject, entities), categories=CATEGORIES
+        )
+        for rule in RULES:
+
+            def mark(t: int, i: int, leg: tuple[int, int, int, int], subject: int = subject) -> object:
+                if leg[1] == subject and transfers[t].what != "fee":
+                    return "here"
+                return "other" if leg[2] >= 0 else None
+
+            def end(t: int, j: int, leg: tuple[int, int, int, int], subject: int = subject) -> int | None:
+                if leg[1] == sole(transfers[t]) or transfers[t].what == "fee":
+                    return None
+                return RETURNED if leg[1] == subject else leg[2] if leg[2] >= 0 else None
+
+            exact = follow(
+                transfers, rule, mark, lambda leg, subject=subject: leg[2] < 0 and leg[1] != subject, end
+            )
+            wanted = {group: float(value) for (group, m), value in exact.items() if m == "here"}
+            got = {a.category: a.values[rule] for a in found.answers if a.values[rule] > 1e-9}
+            assert got.keys() == wanted.keys(), (rule, subject)
+            for key, value in wanted.items():
+                assert math.isclose(got[key], value, rel_tol=1e-9, abs_tol=1e-9), (rule, subject, key)
+
+
+@settings(max_examples=60, deadline=None)
+@given(account_ledgers())
+def test_sources_on_account_chains_equal_the_exact_rules(
+    ledger: tuple[list[Transfer], int, list[int]],
+) -> None:
+    check_sources(ledger[0], ledger[1], ledger[1])
+
+
+@settings(max_examples=60, deadline=None)
+@given(utxo_ledgers())
+def test_sources_on_utxo_chains_equal_the_exact_rules(ledger: tuple[list[Transfer], int, int]) -> None:
+    check_sources(*ledger)
+
+
+@settings(max_examples=60, deadline=None)
+@given(account_ledgers())
+def test_destinations_on_account_chains_equal_the_exact_rules(
+    ledger: tuple[list[Transfer], int, list[int]],
+) -> None:
+    check_destinations(ledger[0], ledger[1], ledger[1])
+
+
+@settings(max_examples=60, deadline=None)
+@given(utxo_ledgers())
+def test_destinations_on_utxo_chains_equal_the_exact_rules(ledger: tuple[list[Transfer], int, int]) -> None:
+    check_destinations(*ledger)
+
+
+@settings(max_examples=60, deadline=None)
+@given(account_ledgers())
+def test_the_haircut_of_a_trace_is_the_exposure_of_a_build(
+    ledger: tuple[list[Transfer], int, list[int]],
+) -> None:
+    transfers, addresses, _ = ledger
+    whole = run(transfers, addresses, addresses).received
+    for subject in range(addresses):
+        found = trace_sources(
+            as_legs(transfers, addresses, addresses), only(subject, addresses), categories=CATEGORIES
+        )
+        ours = whole.owner == subject
+        lines = np.bincount(whole.category[ours], whole.value[ours], minlength=CATEGORIES + 2)
+        for answer in found.answers:
+            assert math.isclose(answer.values["haircut"], lines[answer.category], rel_tol=1e-9, abs_tol=1e-9)
+        assert math.isclose(
+            sum(a.values["haircut"] for a in found.answers), lines.sum(), rel_tol=1e-9, abs_tol=1e-9
+        )
+
+
+def all_paths(transfers: list[Transfer], subject: int) -> list[Fraction]:
+    """Every path of money from a labelled payment to `subject`, by its value: parcels never joined."""
+    balance: dict[int, list[list[Fraction]]] = defaultdict(list)
+    total: dict[int, Fraction] = defaultdict(Fraction)
+    found: list[Fraction] = []
+    for transfer in transfers:
+        pool: list[Fraction] = []
+        paid = sum(Fraction(leg[3]) for leg in transfer.payers)
+        for holder, _, seed, amount in transfer.payers:
+            if not amount:
+                continue
+            if seed >= 0:
+                pool.append(Fraction(amount))
+                continue
+            if holder < 0 or not total[holder]:
+                continue
+            share = min(Fraction(1), Fraction(amount) / total[holder])
+            pool += [parcel[0] * share for parcel in balance[holder]]
+            for parcel in balance[holder]:
+                parcel[0] *= 1 - share
+            balance[holder] = [parcel for parcel in balance[holder] if parcel[0]]
+            total[holder] = max(Fraction(0), total[holder] - amount)
+        if transfer.what == "fee" or not transfer.payers:
+            pool = []
+        for holder, entity, seed, amount in transfer.payees:
+            if not amount or (transfer.payers and not paid):
+                continue
+            parts = [value * amount / paid for value in pool]
+            if entity == subject and entity != sole(transfer) and transfer.what != "fee":
+                found += parts
+            if seed < 0:
+                balance[holder] += [[part] for part in parts]
+                total[holder] += amount
+    return sorted(found, reverse=True)
+
+
+@settings(max_examples=100, deadline=None)
+@given(account_ledgers())
+def test_the_strongest_paths_are_the_largest_of_all(ledger: tuple[list[Transfer], int, list[int]]) -> None:
+    transfers, addresses, _ = ledger
+    for subject in range(addresses):
+        found = trace_sources(
+            as_legs(transfers, addresses, addresses), only(subject, addresses), categories=CATEGORIES, paths=5
+        )
+        expected = [float(value) for value in itertools.islice(all_paths(transfers, subject), 5)]
+        assert [p.value for p in found.paths] == pytest.approx(expected[: len(found.paths)], rel=1e-9)
+        assert len(found.paths) == len(expected)
+        for path in found.paths:
+            assert [s.seq for s in path.steps] == sorted({s.seq for s in path.steps})
+            assert path.survived == pytest.approx(path.value / path.steps[0].paid, rel=1e-9)
+            for before, after in itertools.pairwise(path.steps):
+                assert before.payee == after.payer
+                assert before.carried >= after.carried * (1 - 1e-9)
+
+
+def test_a_court_case_by_hand() -> None:
+    """A thief's 60 and a salary of 40 meet in A, who pays B 30 and then C 70: what did B get?"""
+    transfers = [
+        Transfer(((0, 0, 1, 60),), ((1, 1, -1, 60),)),
+        Transfer((), ((1, 1, -1, 40),)),
+        Transfer(((1, 1, -1, 30),), ((2, 2, -1, 30),)),
+        Transfer(((1, 1, -1, 70),), ((3, 3, -1, 70),)),
+    ]
+    legs = as_legs(transfers, 4, 4)
+    stolen = {
+        who: {a.category: a.values for a in trace_sources(legs, only(who, 4), categories=CATEGORIES).answers}[
+            1
+        ]
+        for who in (2, 3)
+    }
+    assert stolen[2] == {"haircut": 18.0, "fifo": 30.0, "lifo": 0.0, "poison": 30.0}
+    assert stolen[3] == {"haircut": 42.0, "fifo": 30.0, "lifo": 60.0, "poison": 70.0}
+    (path,) = trace_sources(legs, only(2, 4), categories=CATEGORIES).paths
+    assert [(s.payer, s.payee, s.amount, s.carried) for s in path.steps] == [(0, 1, 60, 60), (1, 2, 30, 18)]
+    assert (path.category, path.survived) == (1, 0.3)
