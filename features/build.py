@@ -23,7 +23,7 @@ from features.catalogue import CATALOGUE
 from features.exposure import sum_by
 from features.frame import FeatureFrame
 from features.seeds import mark_seeds
-from features.seen import see, spill_folder
+from features.seen import checkpoint_folder, see, spill_folder
 from features.tracing import DESTINATION, SOURCE, Keep, trace_all
 
 Progress = Callable[[str, int, int], None]
@@ -74,7 +74,13 @@ def build_features(
             tell(1)
             mark_seeds(connection, as_of)
             tell(2)
-            exposures = trace_all(connection, threads=threads, spill=spill_folder(ledger), keep=keep)
+            exposures = trace_all(
+                connection,
+                threads=threads,
+                spill=spill_folder(ledger),
+                checkpoints=checkpoint_folder(ledger),
+                keep=keep,
+            )
             tell(3)
             build = _assemble(connection, as_of, exposures)
         yield build

@@ -11,11 +11,10 @@ Sources: Möser, Böhme, Breuker, "Towards Risk Scoring of Bitcoin Transactions"
 proportional rule; the adjoint is reverse accumulation over the same linear steps.
 """
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,10 +125,6 @@ class Forward:
     tally: SlotStore
 
 
-Kept = Callable[[Forward], None]
-"""Called with the forward pass between two stretches."""
-
-
 @dataclass(frozen=True)
 class Task:
     """What is traced: one chain's legs, and what each transfer is."""
@@ -151,6 +146,16 @@ class Task:
         return self.payers.start.size - 1
 
 
+class Resting(Protocol):
+    """Where a forward pass is set aside and taken up again."""
+
+    def begin(self, task: Task) -> Forward | None:
+        """Return an earlier pass over the same first transfers, if there is one."""
+
+    def rest(self, forward: Forward, task: Task) -> None:
+        """Take note of the pass between two stretches."""
+
+
 def trace_exposure(
     payers: LegColumns,
     payees: LegColumns,
@@ -162,8 +167,7 @@ def trace_exposure(
     categories: int,
     threads: int = 1,
     spill: Path | None = None,
-    resume: Forward | None = None,
-    keep: Kept | None = None,
+    resting: Resting | None = None,
 ) -> Traced:
     """Trace all value of one chain, from sources and to destinations.
 
@@ -171,8 +175,8 @@ def trace_exposure(
     `owner_entity` says which owners are one entity; without it each is its own. Numbers of categories without
     an owner: received `categories` (history not in the ledger) and `categories + 1` (newly made); sent
     `categories` (fees) and `categories + 1` (burned). What was sent and is in no category of `sent` is still
-    held. With two `threads` both passes run at once: the same numbers, in more memory. `resume` is an
-    earlier forward pass over the same first transfers, and `keep` is called with it as it goes.
+    held. With two `threads` both passes run at once: the same numbers, in more memory. `spill` is
+    where the state lies that may not fit into memory, `resting` what was traced before is taken up from.
     """
     if roles is None:
         roles = np.full(payers.start.size - 1, PAYMENT, np.int8)
@@ -184,10 +188,10 @@ def trace_exposure(
     if threads > 1:
         with ThreadPoolExecutor(2) as pool:
             backward = pool.submit(_run_backward, task, fraction)
-            received, held = _run_forward(task, fraction, resume, keep)
+            received, held = _run_forward(task, fraction, resting)
             sent = backward.result()
     else:
-        received, held = _run_forward(task, fraction, resume, keep)
+        received, held = _run_forward(task, fraction, resting)
         sent = _run_backward(task, fraction)
     del fraction
     received_total = sum_by(payees.owner[flows], payees.amount[flows], owners)
@@ -208,16 +212,17 @@ def trace_exposure(
 
 
 def _run_forward(
-    task: Task, fraction: FloatArray, resume: Forward | None, keep: Kept | None
+    task: Task, fraction: FloatArray, resting: Resting | None
 ) -> tuple[ExposureColumns, tuple[IntArray, NDArray[Any]]]:
-    forward = resume or Forward(
-        0, new_store(task.holders, SLOT, task.spill), new_store(task.owners, TALLY, task.spill)
-    )
+    forward = resting.begin(task) if resting is not None else None
+    if forward is None:
+        state, tally = new_store(task.holders, SLOT, task.spill), new_store(task.owners, TALLY, task.spill)
+        forward = Forward(0, state, tally)
     legs = (task.payers, task.payees, task.flows, task.roles)
     pool = np.zeros(2 * (task.categories + 2), POUR)
     keys = np.zeros(pool.size, np.int64)
     while forward.done < task.transfers:
-        last = min(forward.done + STRETCH, task.transfers)
+        last = min((forward.done // STRETCH + 1) * STRETCH, task.transfers)
         carry_forward(
             legs,
             fraction,
@@ -230,8 +235,8 @@ def _run_forward(
             last,
         )
         forward.done = last
-        if keep is not None:
-            keep(forward)
+        if resting is not None:
+            resting.rest(forward, task)
     held = forward.state.listed()
     forward.state.close()
     received = _columns(forward.tally.listed())

@@ -55,7 +55,7 @@ POUR = np.dtype(
     ],
     align=True,
 )
-"""What one transfer carries of a key, in all and (backward) of what is no change; `hops` is FAR for nothing."""
+"""What one transfer carries of a key: in all and, backward, without change. `hops` is FAR for nothing."""
 
 AHEAD = 32
 """Legs ahead of which memory is asked for: first a head, and half as far ahead the block that it names."""

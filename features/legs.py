@@ -38,13 +38,13 @@ class ChainLegs:
     """Of each event the transfer in `seen_transfer`; of a fee that of the payment before it."""
 
 
-def list_chains(connection: duckdb.DuckDBPyConnection) -> list[tuple[int, bool]]:
-    """Return (number, whether legs spend outputs) of every chain with transfers, by its CAIP-2 id."""
+def list_chains(connection: duckdb.DuckDBPyConnection) -> list[tuple[int, str, bool]]:
+    """Return (number, CAIP-2 id, whether legs spend outputs) of every chain with transfers, by the id."""
     return [
-        (int(chain), bool(utxo))
-        for chain, utxo in connection.execute(
+        (int(chain), str(caip2), bool(utxo))
+        for chain, caip2, utxo in connection.execute(
             """
-            SELECT c.chain, coalesce(bool_or(l.spent_seq IS NOT NULL), false)
+            SELECT c.chain, c.caip2, coalesce(bool_or(l.spent_seq IS NOT NULL), false)
             FROM ledger.chain AS c
             JOIN seen_transfer AS t ON t.chain = c.chain
             LEFT JOIN seen_leg AS l ON l.seq = t.seq AND l.side = 'payer'

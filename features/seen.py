@@ -63,6 +63,11 @@ def spill_folder(ledger: Path) -> Path:
     return ledger.absolute().parent / "cache" / "spill"
 
 
+def checkpoint_folder(ledger: Path) -> Path:
+    """Return where builds set aside what they traced."""
+    return ledger.absolute().parent / "cache" / "tracing"
+
+
 def read_step(name: str) -> str:
     """Return the text of the file `name` under `features/steps`."""
     return (files("features") / "steps" / f"{name}.sql").read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from datasets.taxonomy import load_taxonomy
+from features.checkpoints import Checkpoints
 from features.columns import read_columns
 from features.exposure import ExposureColumns, LegColumns, Traced, sum_by, trace_exposure
 from features.legs import ChainLegs, list_chains, read_legs
@@ -57,18 +58,21 @@ def trace_all(
     *,
     threads: int | None = None,
     spill: Path | None = None,
+    checkpoints: Path | None = None,
     keep: Keep | None = None,
 ) -> pa.Table:
     """Trace all listed assets of every chain; return the exposure lines (`EXPOSURE_SCHEMA`), in order.
 
     A line's share is of all that the entity received (or sent), over all assets: they are weighed by
     their value in US dollars. An asset of unknown value has a share only where none has a value; then
-    assets are weighed by their number of transfers. `spill` is where what is too large for memory goes.
+    assets are weighed by their number of transfers. `spill` is where what is too large for memory goes,
+    `checkpoints` where a pass is set aside for the next build.
     """
     names = [c.id for c in load_taxonomy().categories]
     parts = []
-    for chain, utxo in list_chains(connection):
-        legs = read_legs(connection, chain, utxo=utxo, spill=_spill(connection, chain, spill))
+    for chain, caip2, utxo in list_chains(connection):
+        aside = _spill(connection, chain, spill)
+        legs = read_legs(connection, chain, utxo=utxo, spill=aside)
         traced = trace_exposure(
             legs.payers,
             legs.payees,
@@ -78,7 +82,8 @@ def trace_all(
             owners=legs.owner_entity.size,
             categories=len(names),
             threads=threads or 2,
-            spill=_spill(connection, chain, spill),
+            spill=aside,
+            resting=None if checkpoints is None else Checkpoints(checkpoints / caip2.replace(":", "-")),
         )
         parts += _lines(traced, legs, _count_flows(connection, legs), len(names))
         if keep is not None:
