@@ -107,6 +107,7 @@ def describe_indicator(line: "IndicatorLine") -> dict[str, Any]:
         "id": line.id,
         "name": indicator.name(),
         "hypothesis": indicator.hypothesis,
+        "weak": indicator.weak,
         "strength": line.strength,
         "text": indicator.describe(line.values),
         "evidence": [

@@ -24,6 +24,7 @@ from models.rules import Level, category_name, group_of
 
 if TYPE_CHECKING:
     from datasets.snapshot import ExposureLine, IndicatorLine, LabelLine
+    from features.indicators.catalogue import Indicator
 
 WIDTH = 80
 MARGIN = 13
@@ -204,10 +205,13 @@ def _describe_indicators(lines: Sequence["IndicatorLine"]) -> list[str]:
     """Return a sentence for each, hypotheses last."""
     known = [(find_indicator(line.id), line) for line in lines]
     return [
-        f"{found.name()} ({'hypothesis, ' * found.hypothesis}strength {line.strength:.0%}): "
-        f"{found.describe(line.values)}"
+        f"{found.name()} ({_kind(found)}strength {line.strength:.0%}): {found.describe(line.values)}"
         for found, line in sorted(known, key=lambda pair: pair[0].hypothesis)
     ]
+
+
+def _kind(indicator: "Indicator") -> str:
+    return "hypothesis, " * indicator.hypothesis + "weak alone, " * indicator.weak
 
 
 def _describe_reasons(screening: Screening) -> list[str]:

@@ -137,6 +137,7 @@ SCREENING: dict[str, Any] = {
             "id": "rapid_pass_through",
             "name": "Rapid pass-through",
             "hypothesis": False,
+            "weak": True,
             "strength": 0.57,
             "text": "passed what came in on within 1 day, 4 times, 61,300 USD in all, "
             "usually after 6.5 hours",

@@ -221,6 +221,7 @@ class IndicatorShape(Shape):
     id: str = Field(description="stable; docs/indicators.md describes it")
     name: str
     hypothesis: bool = Field(description="expected, and shown by no source: never assert it")
+    weak: bool = Field(description="ordinary people show it about as often: it says little alone")
     strength: float = Field(description="0 to 1: 0.5 at the threshold", ge=0, le=1)
     text: str
     evidence: list[EvidenceShape] = Field(description="at most 20, the most telling, oldest first")

@@ -32,6 +32,7 @@ class Indicator:
     """One typology. `names` and `texts` stand by language, `values` gives the unit of each value in the text.
 
     `hypothesis`: expected and not shown; it is marked wherever it appears, and nothing is computed from it.
+    `weak`: those named in `also` show it about as often, so that it says little alone.
     """
 
     id: str
@@ -39,6 +40,8 @@ class Indicator:
     source: str
     meaning: str
     near_miss: str
+    also: str
+    weak: bool
     names: Mapping[str, str]
     texts: Mapping[str, str]
     values: Mapping[str, str]
@@ -78,6 +81,8 @@ def _read() -> tuple[Indicator, ...]:
             source=f"{data['source'][entry['source']]['title']}: {entry['place']}",
             meaning=entry["meaning"],
             near_miss=entry["near_miss"],
+            also=entry["also"],
+            weak=entry["weak"],
             names=MappingProxyType(entry["name"]),
             texts=MappingProxyType(entry["text"]),
             values=MappingProxyType(entry["values"]),
@@ -97,7 +102,7 @@ def find_indicator(name: str) -> Indicator:
     if found is not None:
         return found
     text = {ENGLISH: "not known to this version"}
-    return Indicator(name, True, "", "", "", {ENGLISH: name}, text, {}, ())
+    return Indicator(name, True, "", "", "", "", True, {ENGLISH: name}, text, {}, ())
 
 
 def read_query(indicator: str) -> str:
@@ -153,6 +158,8 @@ that is expected and that no source has shown; it says so wherever it appears.
   dust. Sums in US dollars need a price; what has none triggers nothing that asks for one.
 - "Private" means: no label and no structure of a service, and no deposit address of one. An exchange that
   nobody labelled looks private; then what its customers do may look like one owner's doing.
+- **Weak alone**: ordinary people and firms show it about as often as those in the drug trade (in the
+  simulated world, or by common sense where that has no such pattern). It counts together with others.
 - Not computed: payments to an unregistered foreign service. No label says who is registered where.
 
 `python -m features.indicators.catalogue ID` prints a query with its thresholds put in, for pasting into
@@ -181,7 +188,8 @@ def _describe(indicator: Indicator) -> list[str]:
         "",
         f"`{indicator.id}`. {indicator.meaning}.",
         "",
-        f"- Near miss: {indicator.near_miss}.",
+        f"- Near miss, left out: {indicator.near_miss}.",
+        f"- Shown too by: {indicator.also}.{' **Weak alone.**' * indicator.weak}",
         f'- Says: "{indicator.texts[ENGLISH]}"',
         f"- Source: {indicator.source}.",
         "",

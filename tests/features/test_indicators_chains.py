@@ -223,12 +223,12 @@ def test_long_peel_chain_is_followed_from_its_start(tmp_path: Path) -> None:
 
 
 def test_coinjoin_counts_as_a_mixer(tmp_path: Path) -> None:
-    mined = [Spend(f"m{k}", START.isoformat(), (), [(f"in {k}", 1_000_000)]) for k in range(5)]
+    mined = [Spend(f"m{k}", START.isoformat(), (), [(f"in {k}", 10_000_000)]) for k in range(5)]
     mix = Spend(
         "mix",
         START.replace(hour=1).isoformat(),
         [(f"m{k}", 0) for k in range(5)],
-        [(f"out {k}", 1_000_000) for k in range(5)],
+        [(f"out {k}", 10_000_000) for k in range(5)],
     )
     ledger = tmp_path / "ledger.duckdb"
     import_spends(ledger, [*mined, mix])
@@ -236,8 +236,8 @@ def test_coinjoin_counts_as_a_mixer(tmp_path: Path) -> None:
     write_prices(ledger, [f"{BITCOIN}/slip44:0,2023-01-02,20000,,"])
     found = find_all(ledger)["mixer_use"]
     assert set(found) == {coin(f"{side} {k}") for side in ("in", "out") for k in range(5)}
-    assert found[coin("in 0")].values == {"side": "sent", "mixed_share": 1, "total_usd": 200}
-    assert found[coin("out 0")].values == {"side": "received", "mixed_share": 1, "total_usd": 200}
+    assert found[coin("in 0")].values == {"side": "sent", "mixed_share": 1, "total_usd": 2000}
+    assert found[coin("out 0")].values == {"side": "received", "mixed_share": 1, "total_usd": 2000}
     assert found[coin("out 0")].evidence == [6]
 
 

@@ -201,7 +201,12 @@ def test_there_are_enough_and_each_has_its_query_and_nothing_else() -> None:
 def test_entry_is_complete(indicator: Indicator, tables: duckdb.DuckDBPyConnection) -> None:
     assert indicator.id.isidentifier()
     assert indicator.hypothesis == ("ypothesis" in indicator.source)
-    for text in (indicator.meaning, indicator.near_miss, *(t.why for t in indicator.thresholds)):
+    for text in (
+        indicator.meaning,
+        indicator.near_miss,
+        indicator.also,
+        *(t.why for t in indicator.thresholds),
+    ):
         assert len(text) >= 5
         assert not text.endswith(".")
     assert all(t.value > 0 for t in indicator.thresholds)

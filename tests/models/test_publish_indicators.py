@@ -36,6 +36,7 @@ def test_what_was_found_is_read_back(tmp_path: Path) -> None:
         "id": "darknet_counterparty",
         "name": "Direct dealings with a darknet market",
         "hypothesis": False,
+        "weak": False,
         "strength": 0.6,
         "text": "received 1,500 USD directly in dealings with a darknet market",
         "evidence": [
