@@ -72,14 +72,18 @@ def find_feature(name: str) -> Feature:
 
 
 MEANING = (
+    "clustering_kernel.py",
+    "deposits.sql",
     "entities.py",
     "exposure.py",
     "exposure_kernel.py",
     "legs.py",
     "order.py",
+    "owners.py",
     "seeds.py",
     "seen.py",
     "tracing.py",
+    "unknown_service.sql",
 )
 
 

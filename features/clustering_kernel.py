@@ -2,8 +2,8 @@
 
 Nodes are numbers from 0; `parent[n] <= n` throughout, and a node that is its own parent is the lowest of its
 cluster. Joining is Rem's algorithm (Dijkstra, "A Discipline of Programming", 1976, chapter 23; the fastest
-that Patwary, Blair and Manne found in 2010): both paths are followed upwards at once and shortened on the way.
-One thread does it, in the order of the ledger, so that the joins kept are those of the earliest transactions.
+that Patwary, Blair and Manne found in 2010): both paths are followed upwards at once and shortened on the
+way. One thread does it, in the order of the ledger: the joins that are kept are those of the earliest spends.
 """
 
 import numba as nb
@@ -12,6 +12,17 @@ import numpy as np
 NEVER = np.int64(2**63 - 1)
 REFUSED = -1
 """The verdict that two claims of ownership exclude each other."""
+
+
+@nb.njit(cache=True, nogil=True)
+def find_new(address, met, found):
+    """Put each address that was not met before into `found`, in order; returns how many these are."""
+    count = 0
+    for i in range(address.size):
+        found[count] = address[i]
+        count += not met[address[i]]
+        met[address[i]] = True
+    return count
 
 
 @nb.njit(cache=True, nogil=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import cycle
 from typing import NamedTuple
 
 import duckdb
@@ -18,7 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from chains.errors import InputError
-from features.clustering_kernel import flatten, invert, join_pairs, pair_inputs
+from features.clustering_kernel import find_new, flatten, invert, join_pairs, pair_inputs
 from features.columns import read_columns
 from features.owners import Claim, Refusal, find_contested, join_without_conflict, read_claims
 
@@ -43,13 +44,15 @@ class Clusters:
     """Which nodes belong together, and why.
 
     `entity` has the lowest node of each node's cluster, `joined` (pairs of nodes) and `seq` the joins of the
-    spanning forest in the order of the ledger, `refusals` what labels excluded.
+    spanning forest in the order of the ledger, `ambiguous` the spends left out as PayJoin-like, `refusals`
+    what labels excluded.
     """
 
     entity: NDArray[np.int32]
     joined: NDArray[np.int32]
     seq: IntArray
-    refusals: tuple[Refusal, ...]
+    ambiguous: IntArray
+    refusals: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,31 +65,33 @@ class Merge:
 
 
 def cluster_entities(connection: duckdb.DuckDBPyConnection, as_of: datetime) -> None:
-    """Make the tables `member`, `merge` and `refused_merge`.
+    """Make the tables `member`, `merge`, `payjoin_like` and `refused_merge`.
 
-    `member(address, node, entity)` has every address seen. `node` numbers them from 0, by first appearance
-    and then by text, so that the numbers do not depend on the order of imports; `entity` is the lowest node
-    of the cluster: its earliest member. `merge(address_a, address_b, seq)` is the spanning forest: each join
-    of two clusters, with the transfer that it rests on. `refused_merge(address_a, address_b, seq, owner_a,
-    owner_b)` are the spends that join nobody because labels known before `as_of` name different owners.
+    `member(address, node, entity)` has every address seen. `node` numbers them from 0 by first appearance, so
+    that the numbers do not depend on the order of imports; `entity` is the lowest node of the cluster: its
+    earliest member. `merge(address_a, address_b, seq)` is the spanning forest: each join
+    of two clusters, with the transfer that it rests on. `payjoin_like(seq)` are spends that may be PayJoins
+    and join nobody. `refused_merge(address_a, address_b, seq, owner_a, owner_b)` are the spends that join
+    nobody because labels known before `as_of` name different owners.
     """
     addresses = number_addresses(connection)
     write_clusters(connection, addresses, cluster_spends(connection, addresses, as_of))
+    connection.execute("DROP TABLE payjoin_suspect")
 
 
 def number_addresses(connection: duckdb.DuckDBPyConnection) -> IntArray:
-    """Return all addresses seen, by first appearance and then by text: an address's place is its node."""
-    columns = read_columns(
-        connection,
-        """
-        SELECT f.address
-        FROM (SELECT address, min(seq) AS first_seq FROM seen_leg GROUP BY address) AS f
-        JOIN ledger.address AS a ON a.address = f.address
-        JOIN ledger.chain AS c ON c.chain = a.chain
-        ORDER BY f.first_seq, c.caip2, a.account
-        """,
-    )
-    return columns["address"].astype(np.int64)
+    """Return all addresses seen in the order in which they first appear: an address's place is its node.
+
+    Inside a transfer payers come before payees, and legs in their order: nothing depends on imports.
+    """
+    highest = connection.execute("SELECT coalesce(max(address), 0) FROM seen_leg").fetchall()[0][0]
+    met = np.zeros(highest + 1, np.bool_)
+    parts = []
+    for batch in connection.sql("SELECT address FROM seen_leg").to_arrow_reader(LEGS_AT_ONCE):
+        address = batch.column(0).to_numpy()
+        found = np.empty(address.size, np.int64)
+        parts.append(found[: find_new(address, met, found)].copy())
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
 
 def cluster_spends(connection: duckdb.DuckDBPyConnection, addresses: IntArray, as_of: datetime) -> Clusters:
@@ -94,52 +99,110 @@ def cluster_spends(connection: duckdb.DuckDBPyConnection, addresses: IntArray, a
     nodes = addresses.size
     node_of = np.full(int(addresses.max()) + 1 if nodes else 0, -1, np.int32)
     invert(addresses, node_of)
-    left_out = read_columns(
-        connection,
-        "SELECT seq FROM (SELECT seq FROM seen_transfer WHERE coinjoin UNION SELECT seq FROM payjoin_like) "
-        "ORDER BY seq",
-    )["seq"].astype(np.int64)
-
+    coinjoins = _read_seqs(connection, "SELECT seq FROM seen_transfer WHERE coinjoin ORDER BY seq")
+    suspects = _read_seqs(connection, "SELECT seq FROM payjoin_suspect ORDER BY seq")
     parent = np.arange(nodes, dtype=np.int32)
     joined, seq, found = np.empty((nodes, 2), np.int32), np.empty(nodes, np.int64), 0
-    for pairs in read_pairs(connection, node_of, left_out):
+    for pairs in read_pairs(connection, node_of, _merge_sorted(coinjoins, suspects)):
         found = join_pairs(parent, pairs.first, pairs.other, pairs.seq, pairs.size, joined, seq, found)
     flatten(parent)
-    clusters = Clusters(parent, joined[:found], seq[:found], ())
+    certain = found
+    plain, ambiguous = _tell_apart(connection, node_of, parent)
+    if plain.size:
+        found = join_pairs(parent, plain.first, plain.other, plain.seq, plain.size, joined, seq, found)
+        flatten(parent)
+    order = np.argsort(seq[:found], kind="stable") if found > certain else slice(found)
+    clusters = Clusters(parent, joined[order], seq[order], ambiguous)
 
     claims = read_claims(connection, as_of, node_of)
     contested = find_contested(claims, parent)
     if contested.size:
+        left_out = _merge_sorted(coinjoins, ambiguous)
         clusters = _join_again(clusters, contested, claims, read_pairs(connection, node_of, left_out))
     return clusters
+
+
+def _tell_apart(
+    connection: duckdb.DuckDBPyConnection, node_of: NDArray[np.int32], parent: NDArray[np.int32]
+) -> tuple[Pairs, IntArray]:
+    """Return the pairs of suspected PayJoins that may join, and the seqs of those that join nobody.
+
+    A spend joins nobody if it would glue together two clusters that stand by themselves: each of them has
+    other spends. An address that spends only here takes nobody along: it is joined as in any other spend.
+    """
+    rows = read_columns(
+        connection,
+        """
+        WITH input AS (
+            SELECT seq, index, address FROM seen_leg SEMI JOIN payjoin_suspect USING (seq)
+            WHERE spent_seq IS NOT NULL
+        ),
+        spends AS (
+            SELECT address, count(DISTINCT seq) AS times
+            FROM seen_leg SEMI JOIN input USING (address) WHERE spent_seq IS NOT NULL GROUP BY address
+        )
+        SELECT seq, address, times FROM input JOIN spends USING (address) ORDER BY seq, index
+        """,
+    )
+    seq, node = rows["seq"].astype(np.int64), node_of[rows["address"]]
+    if not seq.size:
+        return Pairs(node, node, seq, 0), seq
+    cluster = parent[node]
+    members = np.bincount(parent)
+    grown = (members[cluster] > 1) | (rows["times"] > 1)
+    sides = np.unique(np.column_stack([seq[grown], cluster[grown]]), axis=0)[:, 0]
+    ambiguous = np.unique(sides[1:][sides[1:] == sides[:-1]])
+    first_leg = np.searchsorted(seq, seq)
+    pair = (first_leg != np.arange(seq.size)) & ~np.isin(seq, ambiguous)
+    return Pairs(node[first_leg][pair], node[pair], seq[pair], int(pair.sum())), ambiguous
+
+
+def _read_seqs(connection: duckdb.DuckDBPyConnection, query: str) -> IntArray:
+    return read_columns(connection, query)["seq"].astype(np.int64)
+
+
+def _merge_sorted(one: IntArray, other: IntArray) -> IntArray:
+    return np.sort(np.concatenate([one, other]))
 
 
 def read_pairs(
     connection: duckdb.DuckDBPyConnection, node_of: NDArray[np.int32], left_out: IntArray
 ) -> Iterator[Pairs]:
-    """Yield who spends together, in the order of the ledger; the next portion is made while one is used."""
+    """Yield who spends together, in the order of the ledger; a portion holds until the next one is asked for.
+
+    The next portion is made while one is used.
+    """
     reader = connection.sql("SELECT seq, address FROM seen_leg WHERE spent_seq IS NOT NULL").to_arrow_reader(
         LEGS_AT_ONCE
     )
     state = np.array([-1, -1, 0], np.int64)
+    rooms = [_make_room(0), _make_room(0)]
 
-    def next_pairs() -> Pairs | None:
+    def next_pairs(turn: int) -> Pairs | None:
         batch = next(reader, None)
         if batch is None:
             return None
         seq, address = (column.to_numpy() for column in batch.columns)
-        first, other = np.empty(seq.size, np.int32), np.empty(seq.size, np.int32)
-        of_pair = np.empty(seq.size, np.int64)
-        count = pair_inputs(seq, address, node_of, left_out, state, first, other, of_pair)
-        if count < 0:
+        if rooms[turn].seq.size < seq.size:
+            rooms[turn] = _make_room(seq.size)
+        room = rooms[turn]
+        size = pair_inputs(seq, address, node_of, left_out, state, room.first, room.other, room.seq)
+        if size < 0:
             raise AssertionError("seen_leg is not in the order of the ledger")
-        return Pairs(first, other, of_pair, count)
+        return room._replace(size=size)
 
     with ThreadPoolExecutor(1) as ahead:
-        coming = ahead.submit(next_pairs)
-        while (pairs := coming.result()) is not None:
-            coming = ahead.submit(next_pairs)
+        coming = ahead.submit(next_pairs, 0)
+        for turn in cycle((1, 0)):
+            pairs = coming.result()
+            if pairs is None:
+                return
+            coming = ahead.submit(next_pairs, turn)
             yield pairs
+
+
+def _make_room(size: int) -> Pairs:
+    return Pairs(np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.int64), 0)
 
 
 def _join_again(
@@ -162,12 +225,12 @@ def _join_again(
     joined = np.concatenate([clusters.joined[others], inside[joins, :2]])
     seq = np.concatenate([clusters.seq[others], inside[joins, 2]])
     order = np.argsort(seq, kind="stable")
-    return Clusters(entity, joined[order], seq[order], refusals)
+    return Clusters(entity, joined[order], seq[order], clusters.ambiguous, refusals)
 
 
 def write_clusters(connection: duckdb.DuckDBPyConnection, addresses: IntArray, clusters: Clusters) -> None:
-    """Write the tables `member`, `merge` and `refused_merge`."""
-    joined = addresses[clusters.joined]
+    """Write the tables `member`, `merge`, `payjoin_like` and `refused_merge`."""
+    address_a, address_b = (addresses.take(side) for side in clusters.joined.T)
     refusals = clusters.refusals
     tables = {
         "member": {
@@ -175,7 +238,8 @@ def write_clusters(connection: duckdb.DuckDBPyConnection, addresses: IntArray, c
             "node": np.arange(addresses.size),
             "entity": clusters.entity.astype(np.int64),
         },
-        "merge": {"address_a": joined[:, 0], "address_b": joined[:, 1], "seq": clusters.seq},
+        "merge": {"address_a": address_a, "address_b": address_b, "seq": clusters.seq},
+        "payjoin_like": {"seq": clusters.ambiguous},
         "refused_merge": {
             "address_a": addresses[np.array([r.node_a for r in refusals], np.int64)],
             "address_b": addresses[np.array([r.node_b for r in refusals], np.int64)],

@@ -74,7 +74,7 @@ def read_claims(
     rows = connection.execute(
         """
         SELECT l.address, l.entity, l.category
-        FROM ledger.label AS l
+        FROM ledger.attributed_label AS l
         JOIN ledger.chain AS c ON c.chain = l.chain AND c.utxo
         WHERE l.published_at < $as_of AND (l.withdrawn_at IS NULL OR l.withdrawn_at > $as_of)
             AND l.confidence >= $confidence

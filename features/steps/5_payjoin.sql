@@ -1,16 +1,15 @@
 -- Spends that may be PayJoins: the payee adds an input of its own, so that the inputs belong to two owners
--- (BIP 78). They join nobody; whoever is one owner spends together elsewhere too.
---
--- On chain only those can be told that spend more than an ordinary payment would: without the smallest input the
--- others still pay the larger output and the fee ("unnecessary input", Ghesmati, Kern, Judmayer, Stifter and
--- Weippl 2021). That alone holds for many ordinary spends, so all of this must hold as well:
+-- (BIP 78). On chain only those can be told that spend more than an ordinary payment would: without the smallest
+-- input the others still pay the larger output and the fee ("unnecessary input", Ghesmati, Kern, Judmayer,
+-- Stifter and Weippl 2021). That alone holds for many ordinary spends, so all of this must hold as well:
 --   two outputs, as PayJoins have that batch nothing; two or three inputs, one or two of them the payer's
 --   no address twice among inputs and outputs: a wallet that pays itself back, or sweeps one address, is alone
 --   all inputs of one kind of script, as BIP 78 asked for until 2024
 --   no output of a round amount (a multiple of 1,000): a payment's would be round, a PayJoin's never is but by
 --   chance, since the payee's own coin is in it
 --   after 8 August 2018, when the idea was published
-CREATE TABLE payjoin_like AS
+-- `entities.py` then leaves out those that would glue together two clusters, and writes them to `payjoin_like`.
+CREATE TABLE payjoin_suspect AS
 WITH paid AS (
     SELECT seq, min(amount) AS least
     FROM seen_leg WHERE spent_seq IS NOT NULL
