@@ -71,29 +71,30 @@ def export_labels(
     held_back = len(rows) - len(free)
     thing = "actor" if form == "actorpack" else "claim"
     if not free:
-        why = (
-            f"{held_back} {thing}s may not leave the installation"
-            if held_back
-            else f"there is no such {thing}"
-        )
+        why = f"{_count(held_back, thing)} may not leave the installation" if held_back else "there is none"
         raise InputError(f"nothing to write: {why}")
 
     def write(file: IO[str]) -> PackCounts:
         if form == "csv":
             return PackCounts(write_rows(file, free))
         said = {row["source"] for row in free}
+        only = min(said) if len(said) == 1 else ""
         names = {
-            "title": title or f"{MAKER} {thing}s",
-            "creator": creator or (min(said) if len(said) == 1 else MAKER),
+            "title": (title or "").strip() or f"{MAKER} {thing}s",
+            "creator": (creator or "").strip() or only or MAKER,
             "description": _describe(free),
         }
         done = (write_actorpack if form == "actorpack" else write_tagpack)(file, free, **names)
         if not done.written:
-            raise InputError(f"nothing to write: none of {len(free)} {thing}s has a place in a {form}")
+            raise InputError(f"nothing to write: none of {_count(len(free), thing)} has a place in a {form}")
         return done
 
     done = _write_whole(path, write, force=force)
     return LabelExport(form, str(path), done.written, held_back, done.merged, done.unfit)
+
+
+def _count(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def actor_rows(

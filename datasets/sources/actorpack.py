@@ -1,7 +1,8 @@
 """GraphSense ActorPacks: YAML files that say who the actors are whom tags refer to.
 
-An actor tags no address. Its categories are a set: the weightiest makes its category, crime before service,
-and that it is an organisation counts last. Format: GraphSense, ActorPack schema.
+An actor tags no address. Its categories are a set, of which the weightiest makes its category: crime before
+service, who holds money before what only swaps it, and that it is an organisation last. Format: GraphSense,
+ActorPack schema.
 """
 
 import json
@@ -118,18 +119,28 @@ def _read(fields: Mapping[str, Any], position: str, source: str, licence: str, t
 
 
 def _by_weight(categories: tuple[str, ...], taxonomy: Taxonomy) -> list[str]:
-    """Return the words of a set of categories, the weightiest first; equals stay in the pack's order."""
+    """Return the words of a set of categories, the weightiest first; equals stay in the pack's order.
+
+    Packs call a decentralised exchange an exchange too: beside `defi_dex` that word alone says nothing of
+    custody. With another custodial service beside it, it does.
+    """
+    words = [word.lower() for word in categories]
+    kinds = {word: taxonomy.by_id[taxonomy.by_graphsense.get(word, "unspecified")] for word in words}
+    custodial = {word for word in words if kinds[word].service == "custodial" and word != "service"}
 
     def weight(word: str) -> int:
-        category = taxonomy.by_id.get(taxonomy.by_graphsense.get(word, "unspecified"))
-        if category is None or category.id in {"organisation", "unspecified"}:
+        category = kinds[word]
+        if category.id in {"organisation", "unspecified"}:
             return len(_WEIGHTS)
-        return _WEIGHTS.index(category.group)
+        if word == "service" or (word == "exchange" and "defi_dex" in words and custodial == {"exchange"}):
+            return _WEIGHTS.index("none")
+        return _WEIGHTS.index(category.service if category.group == "service" else category.group)
 
-    return sorted((word.lower() for word in categories), key=weight)
+    return sorted(words, key=weight)
 
 
-_WEIGHTS = ("drug", "crime", "service", "ordinary")
+_WEIGHTS = ("drug", "crime", "mixer", "custodial", "bridge", "convert", "none", "unknown", "ordinary")
+"""Groups of categories and, of services, their kinds."""
 
 
 def _texts(value: object, field: str) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ _NULLS = frozenset(("", "~", "null", "Null", "NULL"))
 _PLAIN_TAGS = frozenset(
     "tag:yaml.org,2002:" + name for name in ("str", "int", "float", "bool", "null", "timestamp")
 )
+_CONTAINER_TAGS = frozenset(("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"))
 
 
 def read_plain(content: bytes) -> Any:
@@ -35,6 +36,8 @@ def read_plain(content: bytes) -> Any:
             elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
                 if len(inside) > DEEPEST:
                     raise ValueError("its fields are nested too deep")
+                if event.tag is not None and event.tag not in _CONTAINER_TAGS:
+                    raise ValueError(f"it makes use of the YAML tag {event.tag[:60]}")
                 inside.append({} if kind is yaml.MappingStartEvent else [])
                 keys.append(None)
                 continue

@@ -201,12 +201,12 @@ def find_category(terms: Sequence[str], names: Sequence[str], taxonomy: Taxonomy
         None,
     )
     first = taxonomy.by_id[found[0]] if found else None
-    if named and not (first and first.group == "crime" and first.target):
+    is_crime = first is not None and first.group == "crime"
+    if named and not (first and is_crime and first.target):
         return named
-    if first and first.id == taxonomy.by_graphsense.get("drugs"):
-        return next(
-            (taxonomy.graphsense_drug[term] for term in terms if term in taxonomy.graphsense_drug), first.id
-        )
+    if "drugs" in terms and not is_crime:
+        kinds = (taxonomy.graphsense_drug[term] for term in terms if term in taxonomy.graphsense_drug)
+        return next(kinds, taxonomy.by_graphsense["drugs"])
     return next((category for category in found if category != "unspecified"), "unspecified")
 
 

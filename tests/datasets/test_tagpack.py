@@ -212,6 +212,75 @@ def test_nesting_that_would_end_the_process_is_refused(tmp_path: Path, opening: 
     assert done.returncode == 7
 
 
+@pytest.mark.parametrize(
+    ("tag", "reason"),
+    [
+        (f"address: {bitcoin(1)}, confidence: 1e400", "bad_confidence"),
+        (f"address: {bitcoin(1)}, lastmod: {'9' * 400}", "bad_date"),
+        (f"address: {bitcoin(1)}, lastmod: 99999-01-01", "bad_date"),
+        (f"address: {bitcoin(1)}, label: {'x' * 501}", "too_long"),
+        (f"address: {bitcoin(1)}, label: {{a: {{b: c}}}}", "not_text"),
+        (f"address: {bitcoin(1)}, actor: [a]", "not_text"),
+        (f"address: [{bitcoin(1)}]", "not_text"),
+        (f"address: {'9' * 400}", "bad_address"),
+        (f"address: {bitcoin(1)[:-1]}", "bad_address"),
+        ('address: "\\0\\x1b[31m"', "bad_address"),
+        (f"address: {bitcoin(1)}, currency: {'Q' * 400}", "unknown_chain"),
+        ("label: nowhere", "no_address"),
+    ],
+)
+def test_a_hostile_tag_is_reported_and_its_neighbours_are_not(tmp_path: Path, tag: str, reason: str) -> None:
+    good = f"- {{address: {bitcoin(5)}}}\n"
+    found = read_labels(write_pack(tmp_path, f"{good}- {{{tag}}}\n{good}"))
+    assert [(one.position, one.reason) for one in found.rejected] == [("tag 2", reason)]
+    assert len(found.labels) == 2
+    assert found.rejected[0].detail.isprintable()
+    assert len(found.rejected[0].detail) < 300
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe\x00tags",
+        HEADER.encode() + b"tags:\n- address: \xc3\x28\n",
+        HEADER.encode() + b"tags:\n- address: 'half",
+        HEADER.encode() + b"tags:\n- \x01\n",
+        HEADER.encode() + b"tags: !!set {a, b}\n",
+        HEADER.encode() + b"tags:\n- &a [*a]\n",
+        b"!!python/object/apply:os.system ['true']\n",
+    ],
+)
+def test_a_hostile_pack_is_refused_whole(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "invented.yaml"
+    path.write_bytes(content)
+    with pytest.raises(LabelError, match=r"invented\.yaml: not"):
+        read_labels(path)
+
+
+def test_a_header_may_stand_in_a_field_of_its_own(tmp_path: Path) -> None:
+    header = "header:\n" + "".join(f"  {line}\n" for line in HEADER.strip().splitlines())
+    (label,) = read_labels(write_pack(tmp_path, f"- {{address: {bitcoin(1)}}}\n", header)).labels
+    assert (label.name, label.source) == ("Corner Exchange", "Office of Inventions")
+
+
+@pytest.mark.parametrize(
+    ("terms", "category"),
+    [
+        ("abuse: drugs", "drug_trafficking"),
+        ("abuse: drugs, category: market", "darknet_market"),
+        ("concepts: [shop, drugs], category: unknown", "vendor_shop"),
+        ("abuse: scam, concepts: [drugs]", "scam"),
+        ("abuse: drugs, concepts: [shop]", "vendor_shop"),
+        ("abuse: terrorism_financing", "terrorism_financing"),
+    ],
+)
+def test_what_drugs_make_of_other_words(tmp_path: Path, terms: str, category: str) -> None:
+    tag = f"- {{address: {bitcoin(1)}, {terms}}}\n"
+    header = HEADER.replace("category: exchange\n", "")
+    (label,) = read_labels(write_pack(tmp_path, tag, header)).labels
+    assert label.category == category
+
+
 @pytest.mark.shared
 def test_the_real_packs_load_whole(tmp_path: Path) -> None:
     folder = shared_data() / "labels" / "tagpacks"
