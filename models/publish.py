@@ -120,7 +120,7 @@ def _write(
         np.save(work / "log_odds.npy", log_odds, allow_pickle=False)
     _write_addresses(build, work)
     _write_exposures(build, work, row_of_node)
-    lines, starts = arrange_indicators(find_indicators(connection), row_of_node)
+    lines, starts = arrange_indicators(find_indicators(connection, frame.as_of), row_of_node)
     _write_arrow(work / "indicators.arrow", lines)
     np.save(work / "indicator_start.npy", starts, allow_pickle=False)
     _write_transfers(connection, work, len(frame.accounts))

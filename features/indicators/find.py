@@ -1,5 +1,6 @@
 """Find the indicators: every query over all entities of a build, put together as one table."""
 
+from datetime import datetime
 from importlib.resources import files
 
 import duckdb
@@ -7,6 +8,7 @@ import pyarrow as pa
 
 from datasets.taxonomy import load_taxonomy
 from features.indicators.catalogue import INDICATORS, Indicator, read_query
+from features.seeds import CONFIDENCE
 
 SCHEMA = pa.schema(
     [
@@ -20,20 +22,21 @@ SCHEMA = pa.schema(
 )
 
 
-def find_indicators(connection: duckdb.DuckDBPyConnection) -> pa.Table:
+def find_indicators(connection: duckdb.DuckDBPyConnection, as_of: datetime) -> pa.Table:
     """Return what the indicators find, in the order of their list and then of the entities.
 
-    `connection` holds the tables of a build after `mark_seeds`, so that nothing later counts. The columns are
+    `connection` holds the tables of a build after `mark_seeds`, `as_of` (naive UTC) is its moment: neither
+    transfers nor labels from then on count. The columns are
     `indicator` (id), `entity` (node), `strength` (0 to 1), `evidence` (`seq` of at most 20 transfers,
     ascending), `evidence_count` (how many there are in all), `values` (JSON: what the sentence says). An
     entity has at most one row an indicator. The tables of `features/indicators/tables` are left behind.
     """
-    make_tables(connection)
+    make_tables(connection, as_of)
     found = [_find(connection, indicator) for indicator in INDICATORS]
     return pa.concat_tables(found).combine_chunks()
 
 
-def make_tables(connection: duckdb.DuckDBPyConnection) -> None:
+def make_tables(connection: duckdb.DuckDBPyConnection, as_of: datetime) -> None:
     """Make the tables and views that the queries read beside those of the build."""
     categories = load_taxonomy().categories
     table = pa.table(
@@ -46,13 +49,9 @@ def make_tables(connection: duckdb.DuckDBPyConnection) -> None:
     connection.register("categories", table)
     connection.execute("CREATE TABLE category AS SELECT * FROM categories")
     connection.unregister("categories")
-    present = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
-    if "unknown_service" not in present:
-        connection.execute("CREATE TABLE unknown_service (entity BIGINT)")
-    if "deposit_of" not in present:
-        connection.execute(_table("deposit_of"))
-    for name in ("0_party", "1_payment", "2_relay"):
-        connection.execute(_table(name))
+    connection.execute(_table("0_party"), {"as_of": as_of, "confidence": CONFIDENCE})
+    connection.execute(_table("1_payment"))
+    connection.execute(_table("2_relay"))
 
 
 def _table(name: str) -> str:

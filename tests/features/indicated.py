@@ -66,7 +66,7 @@ def find_table(ledger: Path, as_of: datetime = AS_OF, *, threads: int = 2) -> tu
     """Return the findings, and the account of each entity's earliest member."""
     with see(ledger, as_of, threads=threads) as connection:
         mark_seeds(connection, as_of)
-        table = find_indicators(connection)
+        table = find_indicators(connection, as_of)
         names = dict(
             connection.execute(
                 "SELECT m.entity, a.account FROM member AS m JOIN ledger.address AS a USING (address) "

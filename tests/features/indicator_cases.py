@@ -156,20 +156,9 @@ CASES: dict[str, Case] = {
                 for k in range(3)
                 for m in ((50.0 * k + 1, f"q{k}", "saver", 400.0), (50.0 * k + 6, "saver", "boss", 280.0))
             ),
-            # The exchange's deposit addresses are swept just so.
-            *(
-                m
-                for k in range(3)
-                for d in range(5)
-                for m in (
-                    (500 + 50.0 * k + d, f"customer {d}", f"deposit {d}", 900.0),
-                    (500 + 50.0 * k + d + 5, f"deposit {d}", "exchange", 900.0),
-                )
-            ),
         ],
         {"mule": (3 / 6, [1, 3, 5, 7, 9, 11], 6)},
         {"times": 3, "passed_share": 1, "wait_hours": 5, "total_usd": 1140},
-        [("exchange", "exchange")],
     ),
     "many_small_payers": Case(
         [

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from datasets.labels import import_labels
+from datasets.store import open_ledger
 from tests.datasets.batches import Row
 from tests.features.indicated import KNOWN, START, Found, Move, find_all, make_ledger, write_prices
 from tests.features.ledgers import (
     BITCOIN,
     ETHER,
     ETHEREUM,
+    LABEL_COLUMNS,
     TETHER,
     Spend,
     coin,
@@ -100,6 +103,52 @@ def test_a_large_cohort_is_a_service_without_a_label(tmp_path: Path) -> None:
         for h, r in enumerate(chain.rows, 1)
     ]
     assert "drop_cohort" not in chain.find(tmp_path / "l")
+
+
+def test_deposit_addresses_are_swept_like_mules_and_are_none(tmp_path: Path) -> None:
+    chain = Chain()
+    for turn in range(3):
+        for number in range(5):
+            minute = 1000 * turn + 10 * number
+            chain.pay(minute, f"customer {turn} {number}", f"deposit {number}", 900 * USDT)
+            chain.pay(minute + 5, f"deposit {number}", "hot wallet", 900 * USDT)
+        chain.pay(1000 * turn + 100, f"payer {turn}", "mule", 900 * USDT)
+        chain.pay(1000 * turn + 105, "mule", "boss", 900 * USDT)
+    found = chain.find(tmp_path / "l", [("hot wallet", "exchange")])["rapid_pass_through"]
+    assert set(found) == {"mule"}
+
+
+def test_wallets_and_deposit_addresses_of_one_exchange_are_one_service(tmp_path: Path) -> None:
+    chain = Chain()
+    for turn in range(2):
+        for number in range(5):
+            minute = 1000 * turn + 10 * number
+            chain.pay(minute, f"customer {turn} {number}", f"deposit {number}", 900 * USDT)
+            chain.pay(minute + 5, f"deposit {number}", "hot 1", 900 * USDT)
+    for who, payees in {
+        "fan": ("deposit 0", "other", "third"),
+        "loyal": ("deposit 0", "hot 1", "hot 2"),
+    }.items():
+        chain.pay(3000, "employer", who, 3000 * USDT)
+        for number, payee in enumerate(payees):
+            chain.pay(3001 + number, who, payee, 900 * USDT)
+    for number in range(5):  # they stay what they are: what came goes on
+        chain.pay(3010 + number, f"deposit {number}", "hot 1", 900 * USDT)
+    folder = tmp_path / "l"
+    folder.mkdir()
+    path = folder / "owners.csv"
+    owners = {"hot 1": "Exchange One", "hot 2": "EXCHANGE ONE", "other": "Other", "third": "Third"}
+    rows = [
+        f"{ETHEREUM}:{evm(who)},exchange,{owner},wallet,test,1,{KNOWN},CC0-1.0"
+        for who, owner in owners.items()
+    ]
+    path.write_text("\n".join([",".join(LABEL_COLUMNS), *rows, ""]), encoding="utf-8")
+    import_rows(folder / "ledger.duckdb", chain.rows)
+    with open_ledger(folder / "ledger.duckdb", write=True) as held:
+        assert not import_labels(held, "csv", path, recorded_at=START).rejected
+    found = find_all(folder / "ledger.duckdb")["fan_out_to_services"]
+    assert set(found) == {evm("fan")}
+    assert found[evm("fan")].values["services"] == 3
 
 
 def test_common_fee_funder_and_a_renter_of_energy(tmp_path: Path) -> None:
