@@ -83,7 +83,7 @@ def test_each_family_and_what_only_looks_like_it(tmp_path: Path, case: str) -> N
 
 
 FOUND = {  # as measured: docs/entities.md says what is behind each
-    "whirlpool": ("samourai_coinjoin", 1.0, 0.777),
+    "whirlpool": ("samourai_coinjoin", 1.0, 0.81),
     "wasabi1": ("wasabi1_coinjoin", 0.988, 0.826),
     "wasabi2": ("wasabi2_coinjoin", 0.942, 1.0),
 }
