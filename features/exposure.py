@@ -12,7 +12,7 @@ proportional rule; the adjoint is reverse accumulation over the same linear step
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -30,7 +30,9 @@ from features.exposure_kernel import (
     TALLY,
     carry_backward,
     carry_forward,
+    list_tally,
     share_out,
+    total_flows,
 )
 from features.slots import SlotStore, new_store
 
@@ -50,6 +52,9 @@ __all__ = [
     "sum_by",
     "trace_exposure",
 ]
+
+Held = tuple[IntArray, NDArray[Any]]
+"""Holder of each slot, and the slots: what nobody has spent yet."""
 
 STRETCH = 1_000_000
 """Transfers between two moments at which a pass may be set aside."""
@@ -85,14 +90,14 @@ class ExposureColumns:
     `origin` the number of its payer leg; of what was sent, of the payee leg with which it arrived; -1: none.
     """
 
-    owner: IntArray
-    category: IntArray
+    owner: NDArray[np.int32]
+    category: NDArray[np.int16]
     direct: NDArray[np.bool_]
     value: FloatArray
     usd: FloatArray
-    hops: IntArray
+    hops: NDArray[np.int16]
     largest: FloatArray
-    origin: IntArray
+    origin: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -137,8 +142,10 @@ class Task:
     holders: int
     owners: int
     categories: int
-    spill: Path | None = field(default=None)
+    spill: Path | None = None
     """Folder for the state where it may not fit into memory."""
+    held: bool = True
+    """Whether the state at the end is wanted."""
 
     @property
     def transfers(self) -> int:
@@ -168,6 +175,7 @@ def trace_exposure(
     threads: int = 1,
     spill: Path | None = None,
     resting: Resting | None = None,
+    held: bool = True,
 ) -> Traced:
     """Trace all value of one chain, from sources and to destinations.
 
@@ -176,27 +184,26 @@ def trace_exposure(
     an owner: received `categories` (history not in the ledger) and `categories + 1` (newly made); sent
     `categories` (fees) and `categories + 1` (burned). What was sent and is in no category of `sent` is still
     held. With two `threads` both passes run at once: the same numbers, in more memory. `spill` is
-    where the state lies that may not fit into memory, `resting` what was traced before is taken up from.
+    where the state lies that may not fit into memory, `resting` what was traced before is taken up from;
+    without `held` nothing is said of what is still held.
     """
     if roles is None:
         roles = np.full(payers.start.size - 1, PAYMENT, np.int8)
     flows = find_flows(payers, payees, roles, owner_entity)
-    task = Task(payers, payees, roles, flows, holders, owners, categories, spill)
+    task = Task(payers, payees, roles, flows, holders, owners, categories, spill, held)
     balance = np.zeros(holders)
     fraction = np.zeros(payers.holder.size)
     share_out(payers, payees, balance, fraction, 0, task.transfers)
     if threads > 1:
         with ThreadPoolExecutor(2) as pool:
             backward = pool.submit(_run_backward, task, fraction)
-            received, held = _run_forward(task, fraction, resting)
+            received, state = _run_forward(task, fraction, resting)
             sent = backward.result()
     else:
-        received, held = _run_forward(task, fraction, resting)
+        received, state = _run_forward(task, fraction, resting)
         sent = _run_backward(task, fraction)
     del fraction
-    received_total = sum_by(payees.owner[flows], payees.amount[flows], owners)
-    received_usd = sum_by(payees.owner[flows], payees.usd[flows], owners)
-    sent_total, sent_usd = _sent(task)
+    received_total, received_usd, sent_total, sent_usd = total_flows(payers, payees, flows, roles, owners)
     return Traced(
         received=received,
         sent=sent,
@@ -204,16 +211,16 @@ def trace_exposure(
         received_usd=received_usd,
         sent_total=sent_total,
         sent_usd=sent_usd,
-        held_holder=held[0],
-        held_category=held[1]["key"].astype(np.int64),
-        held_value=held[1]["value"],
+        held_holder=state[0] if state else np.zeros(0, np.int64),
+        held_category=state[1]["key"].astype(np.int64) if state else np.zeros(0, np.int64),
+        held_value=state[1]["value"] if state else np.zeros(0),
         balance=balance,
     )
 
 
 def _run_forward(
     task: Task, fraction: FloatArray, resting: Resting | None
-) -> tuple[ExposureColumns, tuple[IntArray, NDArray[Any]]]:
+) -> tuple[ExposureColumns, Held | None]:
     forward = resting.begin(task) if resting is not None else None
     if forward is None:
         state, tally = new_store(task.holders, SLOT, task.spill), new_store(task.owners, TALLY, task.spill)
@@ -237,9 +244,9 @@ def _run_forward(
         forward.done = last
         if resting is not None:
             resting.rest(forward, task)
-    held = forward.state.listed()
+    held = forward.state.listed() if task.held else None
     forward.state.close()
-    received = _columns(forward.tally.listed())
+    received = ExposureColumns(*list_tally(*forward.tally.parts[:2]))
     forward.tally.close()
     return received, held
 
@@ -251,7 +258,7 @@ def _run_backward(task: Task, fraction: FloatArray) -> ExposureColumns:
     legs = (task.payers, task.payees, task.flows, task.roles)
     carry_backward(legs, fraction, pool, keys, task.categories, state.parts, tally.parts, 0, task.transfers)
     state.close()
-    sent = _columns(tally.listed())
+    sent = ExposureColumns(*list_tally(*tally.parts[:2]))
     tally.close()
     return sent
 
@@ -281,40 +288,6 @@ def find_flows(
     return np.asarray(flows & np.repeat(roles != FEE, legs), np.bool_)
 
 
-def _sent(task: Task) -> tuple[FloatArray, FloatArray]:
-    """Return what each owner paid to others, in raw units and in micro-USD."""
-    moved = _segment_sums(task.payees.start, np.where(task.flows, task.payees.weight, 0.0))
-    paid = _segment_sums(task.payers.start, task.payers.weight)
-    given = _segment_sums(task.payees.start, task.payees.weight)
-    whole = np.where(task.roles == SWAP, given, paid)  # a swap's sides are weighed apart, and it has no fee
-    del paid, given
-    with np.errstate(divide="ignore", invalid="ignore"):
-        flowing = np.where(whole > 0, moved / whole, 0.0)
-    flowing[task.roles == BURN] = 1.0
-    share = np.repeat(flowing, np.diff(task.payers.start))
-    total = sum_by(task.payers.owner, task.payers.amount * share, task.owners)
-    return total, sum_by(task.payers.owner, task.payers.usd * share, task.owners)
-
-
 def sum_by(group: Numbers, values: FloatArray, groups: int) -> FloatArray:
     """Sum `values` by `group`, one by one in their order: the same doubles on every run."""
     return np.asarray(np.bincount(group, values, minlength=groups), np.float64)
-
-
-def _segment_sums(start: IntArray, values: FloatArray) -> FloatArray:
-    owner = np.repeat(np.arange(start.size - 1), np.diff(start))
-    return sum_by(owner, values, start.size - 1)
-
-
-def _columns(listed: tuple[IntArray, NDArray[Any]]) -> ExposureColumns:
-    owner, slots = listed
-    return ExposureColumns(
-        owner=owner,
-        category=slots["key"].astype(np.int64) >> 1,
-        direct=(slots["key"] & 1).astype(np.bool_),
-        value=slots["value"].copy(),
-        usd=slots["usd"].copy(),
-        hops=slots["hops"].astype(np.int64),
-        largest=slots["best"].astype(np.float64),
-        origin=slots["origin"].astype(np.int64),
-    )

@@ -493,3 +493,58 @@ def list_slots(head, slots):
             holders[n] = holder
             n += 1
     return holders, out
+
+
+@nb.njit(cache=True)
+def list_tally(head, slots):
+    """Return what owners received (or sent) as columns, by owner and then key: the result has one order."""
+    used = 0
+    for owner in range(head.size):
+        used += np.int64(head[owner].count)
+    owners, keys = np.empty(used, np.int32), np.empty(used, np.int16)
+    value, usd, largest = np.empty(used), np.empty(used), np.empty(used)
+    hops, origin = np.empty(used, np.int16), np.empty(used, np.int32)
+    order = np.empty(LARGEST, np.int64)
+    n = 0
+    for owner in range(head.size):
+        begin, count = np.int64(head[owner].first), np.int64(head[owner].count)
+        for k in range(count):
+            key = slots[begin + k].key
+            place = k
+            while place > 0 and slots[order[place - 1]].key > key:
+                order[place] = order[place - 1]
+                place -= 1
+            order[place] = begin + k
+        for k in range(count):
+            slot = slots[order[k]]
+            owners[n], keys[n] = owner, slot.key
+            value[n], usd[n], largest[n] = slot.value, slot.usd, slot.best
+            hops[n], origin[n] = slot.hops, slot.origin
+            n += 1
+    return owners, keys >> 1, (keys & 1) == 1, value, usd, hops, largest, origin
+
+
+@nb.njit(cache=True, nogil=True)
+def total_flows(payers, payees, flows, roles, owners):
+    """Return what each owner received and paid to others: raw units and micro-USD received, and so sent.
+
+    A payer's part of a payment to others is that of its amount which is no change.
+    """
+    received, received_usd = np.zeros(owners), np.zeros(owners)
+    sent, sent_usd = np.zeros(owners), np.zeros(owners)
+    for t in range(payers.start.size - 1):
+        moved, given, paid = 0.0, 0.0, 0.0
+        for j in range(payees.start[t], payees.start[t + 1]):
+            given += payees.weight[j]
+            if flows[j]:
+                moved += payees.weight[j]
+                received[payees.owner[j]] += payees.amount[j]
+                received_usd[payees.owner[j]] += payees.usd[j]
+        for i in range(payers.start[t], payers.start[t + 1]):
+            paid += payers.weight[i]
+        whole = given if roles[t] == SWAP else paid  # a swap's sides are weighed apart, and it has no fee
+        share = 1.0 if roles[t] == BURN else moved / whole if whole > 0.0 else 0.0
+        for i in range(payers.start[t], payers.start[t + 1]):
+            sent[payers.owner[i]] += payers.amount[i] * share
+            sent_usd[payers.owner[i]] += payers.usd[i] * share
+    return received, received_usd, sent, sent_usd

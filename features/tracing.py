@@ -83,6 +83,7 @@ def trace_all(
             categories=len(names),
             threads=threads or 2,
             spill=aside,
+            held=False,
             resting=None if checkpoints is None else Checkpoints(checkpoints / caip2.replace(":", "-")),
         )
         parts += _lines(traced, legs, _count_flows(connection, legs), len(names))
@@ -174,14 +175,14 @@ def _with_held(
     order = np.argsort(owner, kind="stable")
     none = np.zeros(who.size)
     return ExposureColumns(
-        owner=owner[order],
-        category=np.concatenate([found.category, np.full(who.size, held)])[order],
+        owner=owner[order].astype(np.int32),
+        category=np.concatenate([found.category, np.full(who.size, held)])[order].astype(np.int16),
         direct=np.concatenate([found.direct, none.astype(np.bool_)])[order],
         value=np.concatenate([found.value, rest[who]])[order],
         usd=np.concatenate([found.usd, (usd - arrived_usd)[who]])[order],
-        hops=np.concatenate([found.hops, none.astype(np.int64)])[order],
+        hops=np.concatenate([found.hops, none.astype(np.int16)])[order],
         largest=np.concatenate([found.largest, none])[order],
-        origin=np.concatenate([found.origin, np.full(who.size, -1)])[order],
+        origin=np.concatenate([found.origin, np.full(who.size, -1)])[order].astype(np.int32),
     )
 
 
