@@ -46,6 +46,8 @@ MOST_VALUES = 50
 """Values of one property that are made use of."""
 
 _KEYS = ("publicKey", "cryptoAddress")
+_LESSER = frozenset(("corp.disqual", "debarment", "export.control", "reg.action", "reg.warn"))
+"""Topics of measures that are entities of the schema Sanction too, and are none."""
 _UNREAD = ("not_json", "not_an_entity", "too_long")
 _PARTS = re.compile(r"[,;\s]+")
 
@@ -227,8 +229,11 @@ class _Reader:
         if not sanctioned and any(named.ended for named in of):
             raise RefusedError("ended", "every sanction that named it or its holder has ended")
         holder = next((named.caption for named in of[1:] if named.caption), "")
-        programmes = sorted({clean_text(text, "programme") for named in of for text in named.programmes})
-        days = [named.listed_at for named in of if named.listed_at]
+        topics = {topic for named in of for topic in named.topics}
+        lesser = bool(topics & _LESSER) and "sanction" not in topics
+        texts = {clean_text(text, "programme") for named in of for text in named.programmes}
+        programmes = [] if lesser else sorted(texts)
+        days = [] if lesser else [named.listed_at for named in of if named.listed_at]
         return {
             "category": self._category(of, holder),
             "entity": clean_text(holder, "holder"),
@@ -256,7 +261,8 @@ class _Reader:
             return "drug_trafficking"
         topics = {topic for one in named for topic in one.topics}
         found = next((category for topic, category in taxonomy.ftm_topics.items() if topic in topics), None)
-        return found or ("sanctioned" if programmes else "unspecified")
+        sanctioned = programmes and not topics & _LESSER
+        return found or ("sanctioned" if sanctioned else "unspecified")
 
 
 def source_of(dataset: str) -> str:

@@ -108,6 +108,15 @@ def test_a_reason_in_words_tells_that_drugs_are_the_ground(tmp_path: Path) -> No
     assert label.category == "drug_trafficking"
 
 
+def test_a_debarment_is_no_sanction(tmp_path: Path) -> None:
+    holder = entity("NK-1", "Company", name="Builders", topics=["debarment"])
+    measure = entity("s", "Sanction", entity="NK-1", program="Excluded from tenders", startDate="2020-02-02")
+    (label,) = read_labels(write(tmp_path / "e.json", WALLET, holder, measure)).labels
+    assert (label.category, label.programmes, label.listed_at) == ("unspecified", (), None)
+    (label,) = read_labels(write(tmp_path / "e.json", WALLET, HOLDER, measure)).labels
+    assert (label.category, label.programmes) == ("sanctioned", ("Excluded from tenders",))
+
+
 def test_entities_inside_each_other(tmp_path: Path) -> None:
     wallet = {"id": "w", "schema": "CryptoWallet", "properties": {"publicKey": [evm(4)], "currency": ["ETH"]}}
     sanction = {"id": "s", "schema": "Sanction", "properties": {"program": ["X"], "startDate": ["2020"]}}

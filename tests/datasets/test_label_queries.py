@@ -82,6 +82,9 @@ def test_sources_that_disagree(tmp_path: Path) -> None:
             f"{bitcoin(5)},exchange,,A,,,,",
             f"{bitcoin(6)},unspecified,,A,,,,",  # says nothing against
             f"{bitcoin(6)},exchange,,B,,,,",
+            f"{bitcoin(8)},scam,,A,,,,",  # a source that contradicts itself, and one that says nothing
+            f"{bitcoin(8)},exchange,,A,,,,",
+            f"{bitcoin(8)},unspecified,,B,,,,",
             f"{bitcoin(7)},person,P,A,,,,",
             f"{bitcoin(7)},scam,Q,B,,,,",
             f"{bitcoin(7)},scam,,C,,,,",
