@@ -82,6 +82,20 @@ def test_each_family_and_what_only_looks_like_it(tmp_path: Path, case: str) -> N
     assert family_of(tmp_path, inputs, outputs) == (family, 1 if family is None else len(inputs))
 
 
+def test_a_payer_with_two_inputs_is_not_of_whirlpool(tmp_path: Path) -> None:
+    """There each payer brings one coin: the coordinator refuses coins that were seen together."""
+    names = ["p0", "p0", "p1", "p2", "p3", "p4"]
+    mined = Spend("mined", "2023-01-01T00:00:00", (), [(name, POOL) for name in names])
+    outputs = [(f"out{i}", POOL) for i in range(5)]
+    import_spends(
+        tmp_path / "ledger.duckdb",
+        [mined, Spend("mix", "2023-01-02T00:00:00", [("mined", i) for i in range(6)], outputs)],
+    )
+    connection = see(tmp_path / "ledger.duckdb", AS_OF)
+    assert connection.execute("SELECT family FROM seen_transfer WHERE coinjoin").fetchall() == [("other",)]
+    connection.close()
+
+
 FOUND = {  # as measured: docs/entities.md says what is behind each
     "whirlpool": ("samourai_coinjoin", 1.0, 0.81),
     "wasabi1": ("wasabi1_coinjoin", 0.988, 0.826),
