@@ -16,14 +16,24 @@ from features.indicators.catalogue import find_indicator
 from models.rules import category_name
 
 if TYPE_CHECKING:
-    from datasets.snapshot import ExposureLine, IndicatorLine, LabelLine, Summary, TransferLine
+    from datasets.snapshot import (
+        Deposit,
+        ExposureLine,
+        IndicatorLine,
+        LabelLine,
+        Origin,
+        Summary,
+        TransferLine,
+    )
 
+UNKNOWN_SERVICE = "unknown_service"
 UNATTRIBUTED = {
     "history_not_in_ledger": "spent before the ledger saw it received",
     "minted": "newly made by the chain or the issuer",
     "still_held": "still held by those it reached",
     "fees": "paid as fees",
     "burned": "taken back by its issuer, or destroyed",
+    UNKNOWN_SERVICE: "passed through an entity that behaves as a service and has no label",
 }
 """Words for the reasons why value has no category; what is not here is shown by its id."""
 
@@ -50,6 +60,7 @@ def describe_screening(screening: Screening) -> dict[str, Any]:
             "chain": screening.account.chain.name,
             "entity_id": screening.entity,
             "entity_addresses": screening.entity_size,
+            "deposit_of": _describe_deposit(screening.deposit_of),
             "in_ledger": screening.in_ledger,
             "also_on": list(screening.also_on),
         },
@@ -100,6 +111,18 @@ def describe_screening(screening: Screening) -> dict[str, Any]:
     }
 
 
+def _describe_deposit(deposit: "Deposit | None") -> dict[str, Any] | None:
+    """Return whose deposit address the subject most likely is: a mark, no label."""
+    if deposit is None:
+        return None
+    return {
+        "account_id": deposit.service,
+        "category": deposit.category,
+        "confidence": deposit.confidence,
+        "evidence": {"time": shown_time(deposit.time), "hash": deposit.hash or None},
+    }
+
+
 def describe_indicator(line: "IndicatorLine") -> dict[str, Any]:
     """Return the content of one indicator, with the transfers that show it."""
     indicator = find_indicator(line.id)
@@ -147,6 +170,7 @@ def describe_contributions(
                     "min_hops": 0,
                     "label_source": label.source,
                     "label_confidence": label.confidence,
+                    "largest": None,
                 }
             )
         attributed = [e for e in exposures if e.direction == direction and not is_unattributed(e)]
@@ -163,9 +187,20 @@ def describe_contributions(
                     "min_hops": line.min_hops,
                     "label_source": None,
                     "label_confidence": None,
+                    "largest": None if line.origin is None else _describe_origin(line.origin),
                 }
             )
     return found
+
+
+def _describe_origin(origin: "Origin") -> dict[str, Any]:
+    """Return the labelled payment that the largest part of a line came from, or arrived with."""
+    return {
+        "account_id": origin.account,
+        "time": shown_time(origin.time),
+        "hash": origin.hash or None,
+        "value": origin.value,
+    }
 
 
 def describe_unattributed(exposures: "Iterable[ExposureLine]") -> dict[str, Any]:
@@ -192,12 +227,12 @@ def describe_unattributed(exposures: "Iterable[ExposureLine]") -> dict[str, Any]
 
 def is_unattributed(line: "ExposureLine") -> bool:
     """Return whether a line of exposure has a reason in place of a category."""
-    return line.category.startswith("unattributed")
+    return line.category.startswith("unattributed") or line.category == UNKNOWN_SERVICE
 
 
 def reason_of(line: "ExposureLine") -> str:
     """Return the id of the reason why the value of `line` has no category."""
-    return line.category.partition(":")[2] or "unattributed"
+    return line.category.partition(":")[2] or line.category
 
 
 def describe_label(label: "LabelLine") -> dict[str, Any]:

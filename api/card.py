@@ -77,6 +77,11 @@ def card_lines(screening: Screening) -> Iterator[Text]:
     if (screening.entity_size or 0) > 1:
         size = f"{screening.entity_size:,} addresses"
         yield from _row("cluster", f"{size}; what came and went is of all of them together")
+    if screening.deposit_of is not None:
+        mark = screening.deposit_of
+        name = category_name(mark.category, load_taxonomy())
+        service = clean(mark.service.rpartition(":")[2], NAME_LIMIT)
+        yield from _row("deposit", f"most likely a customer's address at {name} {service}")
     yield from _rows("why", _why(screening))
     yield from _rows("sanctions", [_describe_sanction(match) for match in screening.sanctions], limit=None)
     yield from _rows("labels", _describe_labels(screening.labels))

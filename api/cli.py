@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from api.commands import ask, check, data, labels, ledger, pull, status, sync, work
+from api.commands import ask, check, data, labels, ledger, pull, status, sync, trace, work
 from api.commands.common import clean, code_version, new_group, say
 from chains.errors import SilkscreenError
 
@@ -49,6 +49,7 @@ app.command("build")(work.build_snapshot)
 app.add_typer(work.models, name="models")
 app.add_typer(work.features, name="features")
 app.command("screen")(ask.screen_addresses)
+app.command("trace")(trace.trace_money)
 app.add_typer(ask.keys, name="keys")
 app.command("serve")(ask.serve)
 

@@ -20,6 +20,7 @@ _SUBJECT = {
     "chain": "simulated-utxo",
     "entity_id": _ACCOUNT,
     "entity_addresses": 3,
+    "deposit_of": None,
     "in_ledger": True,
     "also_on": [],
 }
@@ -52,6 +53,12 @@ _CONTRIBUTIONS = {
             "min_hops": 1,
             "label_source": None,
             "label_confidence": None,
+            "largest": {
+                "account_id": _MARKET,
+                "time": "2023-11-02T10:04:12Z",
+                "hash": "a3c1f0d2b4e5968778695a4b3c2d1e0f00112233445566778899aabbccddeeff",
+                "value": 0.75,
+            },
         }
     ],
     "destination": [
@@ -66,6 +73,7 @@ _CONTRIBUTIONS = {
             "min_hops": 2,
             "label_source": None,
             "label_confidence": None,
+            "largest": None,
         }
     ],
 }

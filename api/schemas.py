@@ -48,6 +48,22 @@ class ErrorAnswer(Shape):
     request_id: str = Field(description="as in the header X-Request-ID; quote it when you ask for help")
 
 
+class DepositEvidence(Shape):
+    """The first payment that shows it."""
+
+    time: Time
+    hash: str | None
+
+
+class DepositShape(Shape):
+    """A mark: most likely the service gave this address to one customer, who is the lead."""
+
+    account_id: str = Field(description="a labelled address of the service")
+    category: str
+    confidence: float = Field(ge=0, le=1)
+    evidence: DepositEvidence
+
+
 class Subject(Shape):
     """What was screened."""
 
@@ -56,6 +72,7 @@ class Subject(Shape):
     chain: str
     entity_id: str | None = Field(description="CAIP-10 id of the earliest address of its cluster")
     entity_addresses: int | None = Field(description="number of addresses of its cluster, itself included")
+    deposit_of: DepositShape | None
     in_ledger: bool
     also_on: list[str] = Field(description="CAIP-10 ids in the ledger with the same key on other chains")
 
@@ -166,6 +183,17 @@ class DrugEvidenceShape(Shape):
     labels: list[LabelShape]
 
 
+class LargestShape(Shape):
+    """The labelled payment that the largest part along one path came from; of what was sent, arrived with."""
+
+    account_id: str = Field(description="the labelled address")
+    time: Time
+    hash: str | None
+    value: float = Field(
+        description="of that part, in whole units of the line's asset, to about seven digits"
+    )
+
+
 class ContributionShape(Shape):
     """One category that value came from or went to."""
 
@@ -179,6 +207,7 @@ class ContributionShape(Shape):
     min_hops: int | None
     label_source: str | None
     label_confidence: float | None
+    largest: LargestShape | None
 
 
 class ContributionsShape(Shape):

@@ -32,7 +32,7 @@ from models.rules import (
 )
 
 if TYPE_CHECKING:
-    from datasets.snapshot import ExposureLine, IndicatorLine, LabelLine, Snapshot, Summary
+    from datasets.snapshot import Deposit, ExposureLine, IndicatorLine, LabelLine, Snapshot, Summary
     from models.explain import Reason
     from models.registry import Model
 
@@ -104,6 +104,7 @@ class Screening:
     account: Account
     entity: str | None
     entity_size: int | None
+    deposit_of: "Deposit | None"
     in_ledger: bool
     snapshot: str
     as_of: datetime
@@ -177,6 +178,7 @@ def screen(
         account=account,
         entity=None if row is None else snapshot.entity(row),
         entity_size=None if row is None else snapshot.entity_size(row),
+        deposit_of=None if row is None else snapshot.deposit_of(row),
         in_ledger=row is not None,
         snapshot=snapshot.id,
         as_of=snapshot.as_of,
@@ -385,6 +387,6 @@ def share_not_known(exposures: "tuple[ExposureLine, ...]") -> float:
         line.share
         for line in exposures
         if line.direction == "source"
-        and line.category.startswith("unattributed")
+        and (line.category.startswith("unattributed") or line.category == "unknown_service")
         and line.category != "unattributed:minted"
     )

@@ -117,7 +117,8 @@ def _read_target(to: str | None, snapshot: "Snapshot", caip2: str) -> Target:
         raise InputError(message) from error
     row = snapshot.find(account.caip10)
     if row is None or account.chain.caip2 != caip2:
-        raise InputError(f"{account.caip10} has no transfer on {caip2} in snapshot {snapshot.id}")
+        message = f"{to!r} is neither a category or group of docs/labels.md nor an address with transfers on"
+        raise InputError(f"{message} {caip2} in snapshot {snapshot.id}")
     return Target(np.append(np.zeros_like(everything), [True]), snapshot.entity_row(row), account.caip10)
 
 

@@ -112,6 +112,20 @@ class LabelLine:
 
 
 @dataclass(frozen=True)
+class Deposit:
+    """A mark: the address is most likely one that the custodial service `service` gave to one customer.
+
+    `time` and `hash` are those of the first payment that shows it.
+    """
+
+    service: str
+    category: str
+    confidence: float
+    time: datetime
+    hash: str
+
+
+@dataclass(frozen=True)
 class Summary:
     """What the ledger holds of one address; amounts in whole units of the asset it moves most often."""
 
@@ -417,6 +431,15 @@ class Snapshot:
             counterparties=line["counterparties"],
             height=line["height"],
         )
+
+    def deposit_of(self, row: int) -> Deposit | None:
+        """Return the service that the address is a deposit address of, where it is marked as one."""
+        line = self._addresses.slice(row, 1).to_pylist()[0]
+        if line["deposit_row"] is None:
+            return None
+        time, hash_ = self.transfer_at(line["deposit_transfer"])
+        service = self.account(line["deposit_row"])
+        return Deposit(service, line["deposit_category"], line["deposit_confidence"], time, hash_)
 
     def coverage(self, row: int) -> dict[str, Any]:
         """Return how complete the view of one address is.

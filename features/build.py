@@ -22,7 +22,7 @@ from features.behaviour import behaviour_parts
 from features.catalogue import CATALOGUE
 from features.exposure import sum_by
 from features.frame import FeatureFrame
-from features.seeds import mark_seeds
+from features.seeds import UNKNOWN_SERVICE, mark_seeds
 from features.seen import checkpoint_folder, see, spill_folder
 from features.tracing import DESTINATION, SOURCE, Keep, trace_all
 
@@ -127,13 +127,16 @@ def exposure_features(exposures: pa.Table, entities: int) -> Iterator[tuple[str,
     mixer = among(
         lambda word: word in by_id and by_id[word].service == "mixer" and by_id[word].group == "service"
     )
+    unknown = among(lambda word: word == UNKNOWN_SERVICE)
     groups = {
         "drug_share": drug,
         "drug_direct_share": drug & direct,
         "mixer_share": mixer,
-        "service_share": among(lambda word: word in by_id and by_id[word].group == "service") & ~mixer,
+        "service_share": among(lambda word: word in by_id and by_id[word].group == "service")
+        & ~mixer
+        & ~unknown,
         "crime_share": among(lambda word: word in by_id and by_id[word].group == "crime"),
-        "unattributed_share": among(lambda word: word.startswith("unattributed:")),
+        "unattributed_share": among(lambda word: word.startswith("unattributed:")) | unknown,
     }
     for number, word in ((SOURCE, "source"), (DESTINATION, "destination")):
         ours = direction == number

@@ -197,12 +197,18 @@ def _write_addresses(build: Build, work: Path) -> None:
             p.received_usd, p.sent_usd, p.assets, coalesce(e.counterparties, 0) AS counterparties,
             h.height,
             CASE WHEN p.sent > 0 THEN least(1.0, CAST(p.received AS DOUBLE) / CAST(p.sent AS DOUBLE)) END
-                AS history_share
+                AS history_share,
+            d.row AS deposit_row, d.category AS deposit_category, d.confidence AS deposit_confidence,
+            d.transfer AS deposit_transfer
         FROM address_row AS r
         JOIN seed AS s ON s.address = r.address
         JOIN address_total AS p ON p.address = r.address
         JOIN address_height AS h ON h.address = r.address
         LEFT JOIN entity_total AS e ON e.entity = r.entity
+        LEFT JOIN (
+            SELECT d.address, s.row, d.category, d.confidence, d.seq - 1 AS transfer
+            FROM deposit_of AS d JOIN address_row AS s ON s.address = d.service
+        ) AS d ON d.address = r.address
         ORDER BY r.row
         """
     ).to_arrow_table()
@@ -300,7 +306,7 @@ def _write_labels(connection: duckdb.DuckDBPyConnection, work: Path, as_of: date
         SELECT c.caip2, a.account AS address, l.category, l.entity, l.name, l.source, l.reference,
             l.confidence, l.published_at, l.recorded_at, l.licence, l.may_export, l.cluster_definer,
             l.programmes, l.listed_at
-        FROM ledger.label AS l
+        FROM ledger.attributed_label AS l
         JOIN ledger.address AS a ON a.address = l.address
         JOIN ledger.chain AS c ON c.chain = a.chain
         WHERE coalesce(l.published_at, l.recorded_at) < $as_of
@@ -328,7 +334,7 @@ def _sanctions_lists(connection: duckdb.DuckDBPyConnection, as_of: datetime) -> 
     rows = connection.execute(
         """
         SELECT l.source, max(l.published_at), count(*)
-        FROM ledger.label AS l
+        FROM ledger.attributed_label AS l
         WHERE len(l.programmes) > 0 AND coalesce(l.published_at, l.recorded_at) < $as_of
             AND (l.withdrawn_at IS NULL OR l.withdrawn_at > $as_of)
         GROUP BY l.source ORDER BY l.source

@@ -58,7 +58,8 @@ def arrange_merges(
     """
     table = connection.sql(
         """
-        SELECT a.entity_row AS entity, CAST(a.row AS INTEGER) AS address_a, CAST(b.row AS INTEGER) AS address_b,
+        SELECT a.entity_row AS entity,
+            CAST(a.row AS INTEGER) AS address_a, CAST(b.row AS INTEGER) AS address_b,
             m.seq - 1 AS transfer
         FROM merge AS m
         JOIN address_row AS a ON a.address = m.address_a

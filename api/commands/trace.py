@@ -32,7 +32,7 @@ def trace_money(  # noqa: PLR0917  (each parameter is an option of the command)
     folder: Dir = None,
     as_json: Json = False,
 ) -> None:
-    """Follow an address's money: whence, whither, each step a transfer.
+    """Follow an address's money, transfer by transfer.
 
     Answers from the current snapshot, under four rules side by side: what a balance of several origins gives
     away is a matter of rule, and courts differ. Only what the ledger holds can be followed.

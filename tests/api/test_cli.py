@@ -29,7 +29,7 @@ from tests.datasets.claimed import Party, evm, sdn_xml
 
 HEAVY = ("duckdb", "pandas", "numba", "lightgbm", "web3", "pyarrow", "sqlalchemy", "fastapi", "rich", "numpy")
 
-OTHERS = ("ledger", "models", "features", "screen", "keys", "serve")
+OTHERS = ("ledger", "models", "features", "screen", "trace", "keys", "serve")
 
 
 def run(*words: str) -> int:
