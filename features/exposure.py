@@ -56,6 +56,9 @@ __all__ = [
 Held = tuple[IntArray, NDArray[Any]]
 """Holder of each slot, and the slots: what nobody has spent yet."""
 
+LEGS_AT_ONCE = 12_000_000
+"""Legs up to which both passes may run at once: beyond it, memory is what counts."""
+
 STRETCH = 1_000_000
 """Transfers between two moments at which a pass may be set aside."""
 
@@ -194,7 +197,7 @@ def trace_exposure(
     balance = np.zeros(holders)
     fraction = np.zeros(payers.holder.size)
     share_out(payers, payees, balance, fraction, 0, task.transfers)
-    if threads > 1:
+    if threads > 1 and payers.holder.size + payees.holder.size <= LEGS_AT_ONCE:
         with ThreadPoolExecutor(2) as pool:
             backward = pool.submit(_run_backward, task, fraction)
             received, state = _run_forward(task, fraction, resting)
@@ -203,14 +206,14 @@ def trace_exposure(
         received, state = _run_forward(task, fraction, resting)
         sent = _run_backward(task, fraction)
     del fraction
-    received_total, received_usd, sent_total, sent_usd = total_flows(payers, payees, flows, roles, owners)
+    totals = total_flows(payers, payees, flows, roles, owners)
     return Traced(
         received=received,
         sent=sent,
-        received_total=received_total,
-        received_usd=received_usd,
-        sent_total=sent_total,
-        sent_usd=sent_usd,
+        received_total=totals[:, 0],
+        received_usd=totals[:, 1],
+        sent_total=totals[:, 2],
+        sent_usd=totals[:, 3],
         held_holder=state[0] if state else np.zeros(0, np.int64),
         held_category=state[1]["key"].astype(np.int64) if state else np.zeros(0, np.int64),
         held_value=state[1]["value"] if state else np.zeros(0),

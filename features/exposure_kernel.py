@@ -37,9 +37,10 @@ SLOT = np.dtype(
     [("value", "f8"), ("best", "f4"), ("origin", "i4"), ("hops", "i2"), ("key", "i2")], align=True
 )
 TALLY = np.dtype(
-    [("value", "f8"), ("usd", "f8"), ("best", "f4"), ("origin", "i4"), ("hops", "i2"), ("key", "i2")],
-    align=True,
+    [("value", "f8"), ("usd", "f8"), ("best", "f4"), ("origin", "i4"), ("hops", "i2"), ("key", "i2")]
 )
+"""Both are packed: most of the time goes into fetching them."""
+
 POUR = np.dtype(
     [
         ("value", "f8"),
@@ -495,7 +496,7 @@ def list_slots(head, slots):
     return holders, out
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, nogil=True)
 def list_tally(head, slots):
     """Return what owners received (or sent) as columns, by owner and then key: the result has one order."""
     used = 0
@@ -526,25 +527,29 @@ def list_tally(head, slots):
 
 @nb.njit(cache=True, nogil=True)
 def total_flows(payers, payees, flows, roles, owners):
-    """Return what each owner received and paid to others: raw units and micro-USD received, and so sent.
+    """Return what each owner received and paid to others: [owners, (received, its usd, sent, its usd)].
 
     A payer's part of a payment to others is that of its amount which is no change.
     """
-    received, received_usd = np.zeros(owners), np.zeros(owners)
-    sent, sent_usd = np.zeros(owners), np.zeros(owners)
+    totals = np.zeros((owners, 4))
+    flat = totals.reshape(-1)
     for t in range(payers.start.size - 1):
         moved, given, paid = 0.0, 0.0, 0.0
         for j in range(payees.start[t], payees.start[t + 1]):
+            if j + AHEAD < payees.owner.size:
+                _fetch(flat, 4 * np.int64(payees.owner[j + AHEAD]))
             given += payees.weight[j]
             if flows[j]:
                 moved += payees.weight[j]
-                received[payees.owner[j]] += payees.amount[j]
-                received_usd[payees.owner[j]] += payees.usd[j]
+                totals[payees.owner[j], 0] += payees.amount[j]
+                totals[payees.owner[j], 1] += payees.usd[j]
         for i in range(payers.start[t], payers.start[t + 1]):
+            if i + AHEAD < payers.owner.size:
+                _fetch(flat, 4 * np.int64(payers.owner[i + AHEAD]))
             paid += payers.weight[i]
         whole = given if roles[t] == SWAP else paid  # a swap's sides are weighed apart, and it has no fee
         share = 1.0 if roles[t] == BURN else moved / whole if whole > 0.0 else 0.0
         for i in range(payers.start[t], payers.start[t + 1]):
-            sent[payers.owner[i]] += payers.amount[i] * share
-            sent_usd[payers.owner[i]] += payers.usd[i] * share
-    return received, received_usd, sent, sent_usd
+            totals[payers.owner[i], 2] += payers.amount[i] * share
+            totals[payers.owner[i], 3] += payers.usd[i] * share
+    return totals
