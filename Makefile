@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 DEMO_ARGS ?=
 
-.PHONY: demo test test-slow check format wheel bench bench-cli bench-job bench-ingest clean
+.PHONY: demo test test-slow check format wheel bench bench-cli bench-job bench-ingest bench-tracing clean
 
 demo: .venv/run.stamp
 	$(BIN)/silkscreen demo $(DEMO_ARGS)
@@ -28,7 +28,7 @@ wheel: .venv/dev.stamp
 	rm -rf dist
 	$(BIN)/python -m build --wheel --no-isolation
 
-bench: bench-cli bench-job bench-ingest
+bench: bench-cli bench-job bench-ingest bench-tracing
 
 bench-cli: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.command_line
@@ -38,6 +38,9 @@ bench-job: .venv/dev.stamp
 
 bench-ingest: .venv/dev.stamp tests/nodes/node_modules/run.stamp
 	$(BIN)/python -m benchmarks.ingest
+
+bench-tracing: .venv/dev.stamp
+	$(BIN)/python -m benchmarks.tracing
 
 .venv/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install it (Debian: apt install python3.11 python3.11-venv), or name another with make PYTHON=…"; exit 1; }

@@ -78,6 +78,7 @@ MEANING = (
     "exposure.py",
     "exposure_kernel.py",
     "legs.py",
+    "numbering_kernel.py",
     "order.py",
     "owners.py",
     "seeds.py",

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 Found = TypeVar("Found")
 
 MODULES = {
-    "graphsense-clustering": "gs_clustering",
     "pydantic-settings": "pydantic_settings",
     "pyyaml": "yaml",
     "pycryptodome": "Crypto",
