@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from hypothesis import given, settings
+from numpy.typing import NDArray
 
 from features.legs import ChainLegs
 from features.trace import RETURNED, RULES, trace_destinations, trace_sources
