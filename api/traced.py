@@ -3,7 +3,6 @@
 Reads the current snapshot alone: its legs in causal order, its labels, and what its entities rest on.
 """
 
-from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from api.screening import resolve_account
 from chains.errors import InputError
 from datasets.snapshot import TRACING
 from datasets.taxonomy import load_taxonomy
+from features.entities import Merge, explain_joins
 from features.legs import ChainLegs, load_legs
 from features.trace import RETURNED, RULES, Answer, Followed, Path, trace_destinations, trace_sources
 from models.rules import category_name
@@ -76,6 +76,9 @@ def trace_address(
         "labels": [describe_label(label) for label in snapshot.labels(account.caip10)],
         "to": to,
         "rules": list(rules),
+        "refused_links": [
+            _describe_refusal(snapshot, entity, *refused) for refused in snapshot.refused_merges(row)
+        ],
     }
     for side in sides:
         follow = trace_sources if side == "source" else trace_destinations
@@ -240,27 +243,24 @@ def _labels_of(snapshot: "Snapshot", row: int, category: str) -> "list[LabelLine
 
 
 def _explain(snapshot: "Snapshot", one: int, other: int) -> list[dict[str, Any]]:
-    """Return the merges that put two addresses into one entity, from the one to the other."""
-    if one == other:
-        return []
-    beside: dict[int, list[tuple[int, int]]] = {}
-    for a, b, transfer in snapshot.merges(one):
-        beside.setdefault(a, []).append((b, transfer))
-        beside.setdefault(b, []).append((a, transfer))
-    came: dict[int, tuple[int, int]] = {one: (one, -1)}
-    queue = deque([one])
-    while queue and other not in came:
-        at = queue.popleft()
-        for there, transfer in beside.get(at, ()):
-            if there not in came:
-                came[there] = (at, transfer)
-                queue.append(there)
-    links: list[dict[str, Any]] = []
-    at = other
-    while at in came and at != one:
-        before, transfer = came[at]
-        time, hash_ = snapshot.transfer_at(transfer)
-        accounts = [snapshot.account(before), snapshot.account(at)]
-        links.append({"accounts": accounts, "hash": hash_, "time": shown_time(time)})
-        at = before
-    return links[::-1]
+    """Return the joins that make two addresses one entity, from the one to the other."""
+    joins = explain_joins((Merge(*merge) for merge in snapshot.merges(one)), one, other)
+    return [_describe_join(snapshot, join.address_a, join.address_b, join.seq) for join in joins]
+
+
+def _describe_refusal(  # noqa: PLR0917
+    snapshot: "Snapshot", entity: int, one: int, other: int, transfer: int, owner: str, other_owner: str
+) -> dict[str, Any]:
+    """Return a spend that joined nobody, the subject's own address and owner first."""
+    if snapshot.entity_row(one) != entity:
+        one, other, owner, other_owner = other, one, other_owner, owner
+    return {**_describe_join(snapshot, one, other, transfer), "owners": [owner, other_owner]}
+
+
+def _describe_join(snapshot: "Snapshot", one: int, other: int, transfer: int) -> dict[str, Any]:
+    time, hash_ = snapshot.transfer_at(transfer)
+    return {
+        "accounts": [snapshot.account(one), snapshot.account(other)],
+        "hash": hash_,
+        "time": shown_time(time),
+    }

@@ -235,6 +235,8 @@ class Snapshot:
         self._indicator_start = np.load(folder / "indicator_start.npy", mmap_mode="r")
         self._merges = self._table("merges")
         self._merge_start = np.load(folder / "merge_start.npy", mmap_mode="r")
+        self._refused_merges = self._table("refused_merges")
+        self._refused_merge_start = np.load(folder / "refused_merge_start.npy", mmap_mode="r")
         self._transfers = self._table("transfers")
         self._address_legs = self._table("address_legs")
         self._address_start = np.load(folder / "address_start.npy", mmap_mode="r")
@@ -286,6 +288,16 @@ class Snapshot:
         start, end = int(self._merge_start[entity]), int(self._merge_start[entity + 1])
         part = self._merges.slice(start, end - start).to_pydict()
         return tuple(zip(part["address_a"], part["address_b"], part["transfer"], strict=True))
+
+    def refused_merges(self, row: int) -> tuple[tuple[int, int, int, str, str], ...]:
+        """Return the spends that would join the row's entity with another, were it not for labels.
+
+        Each is (address row, address row, transfer row, owner of the one by its labels, of the other).
+        """
+        entity = self._entity_row(row)
+        start, end = int(self._refused_merge_start[entity]), int(self._refused_merge_start[entity + 1])
+        part = self._refused_merges.slice(start, end - start).to_pydict()
+        return tuple(zip(*part.values(), strict=True)) if end > start else ()
 
     def features(self, row: int) -> NDArray[np.float64]:
         """Return the feature values of a row, in the order of `feature_names`; NaN where unknown."""

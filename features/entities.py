@@ -6,7 +6,7 @@ out: there several owners sign one transaction. Clusters that would hold labels 
 again without the spends that the labels exclude (`owners.py`). On account chains an address is an entity.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -254,27 +254,17 @@ def write_clusters(connection: duckdb.DuckDBPyConnection, addresses: IntArray, c
         connection.unregister("written")
 
 
-def explain_cluster(connection: duckdb.DuckDBPyConnection, address_a: int, address_b: int) -> list[Merge]:
+def explain_joins(merges: Iterable[Merge], address_a: int, address_b: int) -> list[Merge]:
     """Return the joins through which two addresses are one entity, from the first to the second.
 
-    Each join's `address_a` is the nearer one. There are none for one and the same address. Raises InputError
-    where the two are not one entity.
+    `merges` are those of the entity. Each join's `address_a` is the nearer one. There are none for one and
+    the same address. Raises InputError where the two are not one entity.
     """
-    rows = connection.execute(
-        """
-        SELECT g.address_a, g.address_b, g.seq
-        FROM member AS a
-        JOIN member AS b ON b.entity = a.entity AND b.address = $b
-        JOIN member AS m ON m.entity = a.entity
-        JOIN merge AS g ON g.address_a = m.address
-        WHERE a.address = $a
-        """,
-        {"a": address_a, "b": address_b},
-    ).fetchall()
     beside: dict[int, list[Merge]] = {}
-    for one, other, seq in rows:
-        beside.setdefault(one, []).append(Merge(one, other, seq))
-        beside.setdefault(other, []).append(Merge(other, one, seq))
+    for merge in merges:
+        beside.setdefault(merge.address_a, []).append(merge)
+        back = Merge(merge.address_b, merge.address_a, merge.seq)
+        beside.setdefault(merge.address_b, []).append(back)
     steps: dict[int, Merge | None] = {address_a: None}
     waiting = [address_a]
     while waiting and address_b not in steps:

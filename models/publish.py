@@ -36,7 +36,7 @@ from features.build import STEPS, Build, Progress, build_features, caip10_texts
 from features.catalogue import CATALOGUE, catalogue_hash
 from features.indicators.find import find_indicators
 from models.publish_indicators import arrange_indicators
-from models.publish_tracing import KeptChains, arrange_merges
+from models.publish_tracing import KeptChains, arrange_merges, arrange_refusals
 from models.registry import Model, current_model
 from models.score import score_frame
 
@@ -128,6 +128,9 @@ def _write(
     merges, starts = arrange_merges(connection, len(frame.accounts))
     _write_arrow(work / "merges.arrow", merges)
     np.save(work / "merge_start.npy", starts, allow_pickle=False)
+    refused, starts = arrange_refusals(connection, len(frame.accounts))
+    _write_arrow(work / "refused_merges.arrow", refused)
+    np.save(work / "refused_merge_start.npy", starts, allow_pickle=False)
     labels = _write_labels(connection, work, frame.as_of)
     if model is not None:
         shutil.copytree(work.parents[1] / "models" / model.version, work / "model")
@@ -148,6 +151,7 @@ def _write(
         ],
         "heads": _heads(connection),
         "tracing": tracing,
+        "merges": {"made": merges.num_rows, "refused": _count_refused(connection)},
         "files": {
             str(path.relative_to(work)): {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
             for path in sorted(work.rglob("*"))
@@ -367,6 +371,10 @@ def _heads(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, Any]]:
         }
         for caip2, name, simulated, first, last, time, count in rows
     }
+
+
+def _count_refused(connection: duckdb.DuckDBPyConnection) -> int:
+    return int(connection.execute("SELECT count(DISTINCT seq) FROM refused_merge").fetchall()[0][0])
 
 
 def _write_arrow(path: Path, table: pa.Table) -> None:

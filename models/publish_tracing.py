@@ -49,6 +49,28 @@ class KeptChains:
         return self.found
 
 
+def arrange_refusals(
+    connection: duckdb.DuckDBPyConnection, addresses: int
+) -> tuple[pa.Table, NDArray[np.int64]]:
+    """Return the spends that joined nobody because labels name different owners, at both entities.
+
+    Columns as of `arrange_merges`, and the two owners that the labels name.
+    """
+    return _by_entity(
+        connection,
+        """
+        SELECT DISTINCT unnest([a.entity_row, b.entity_row]) AS entity,
+            CAST(a.row AS INTEGER) AS address_a, CAST(b.row AS INTEGER) AS address_b,
+            m.seq - 1 AS transfer, m.owner_a, m.owner_b
+        FROM refused_merge AS m
+        JOIN address_row AS a ON a.address = m.address_a
+        JOIN address_row AS b ON b.address = m.address_b
+        ORDER BY entity, transfer, address_a, address_b
+        """,
+        addresses,
+    )
+
+
 def arrange_merges(
     connection: duckdb.DuckDBPyConnection, addresses: int
 ) -> tuple[pa.Table, NDArray[np.int64]]:
@@ -56,7 +78,8 @@ def arrange_merges(
 
     Columns: the rows of two addresses that paid together, and the row of the transfer in which they did.
     """
-    table = connection.sql(
+    return _by_entity(
+        connection,
         """
         SELECT a.entity_row AS entity,
             CAST(a.row AS INTEGER) AS address_a, CAST(b.row AS INTEGER) AS address_b,
@@ -65,8 +88,15 @@ def arrange_merges(
         JOIN address_row AS a ON a.address = m.address_a
         JOIN address_row AS b ON b.address = m.address_b
         ORDER BY entity, transfer, address_a, address_b
-        """
-    ).to_arrow_table()
+        """,
+        addresses,
+    )
+
+
+def _by_entity(
+    connection: duckdb.DuckDBPyConnection, query: str, addresses: int
+) -> tuple[pa.Table, NDArray[np.int64]]:
+    table = connection.sql(query).to_arrow_table()
     counts = np.bincount(table.column("entity").to_numpy().astype(np.int64), minlength=addresses)
     starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
     return table.drop_columns(["entity"]), starts

@@ -7,6 +7,9 @@ import typer
 from api.commands.common import Dir, Json, clean, counted, read_settings, say, say_json, say_table
 from chains.errors import InputError
 
+LINKS = 3
+"""Refused links shown; --json has all."""
+
 
 def trace_money(  # noqa: PLR0917  (each parameter is an option of the command)
     address: Annotated[str, typer.Argument(help="CAIP-10 id, or a bare address.")],
@@ -67,6 +70,10 @@ def _show(answer: dict[str, Any]) -> None:
     if others:
         say(f"one entity with {counted(others, 'other address').replace('addresss', 'addresses')}")
     say(f"as of {answer['as_of']}, snapshot {answer['snapshot']}")
+    for link in answer["refused_links"][:LINKS]:
+        one, other = (clean(owner, 60) for owner in link["owners"])
+        say(f"not joined with {_bare(link['accounts'][1])}: labels name {one} and {other}")
+        say(f"    though they paid together on {link['time']}: {clean(link['hash'], 100)}")
     for side, words, paid in (("source", "CAME FROM", "received"), ("destination", "WENT TO", "sent")):
         if side in answer:
             say()

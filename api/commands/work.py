@@ -10,6 +10,7 @@ from api.commands.common import (
     Json,
     Threads,
     code_version,
+    counted,
     new_group,
     parse_moment,
     read_settings,
@@ -65,6 +66,9 @@ def build_snapshot(
     say(f"published {snapshot.id}: {manifest['addresses']:,} addresses as of {manifest['as_of']}")
     if not manifest["addresses"]:
         typer.echo("the ledger holds no transfer before that moment: the snapshot is empty of them", err=True)
+    if refused := manifest["merges"]["refused"]:
+        spends = counted(refused, "spend")
+        say(f"{spends} joined nobody: labels name different owners (`silkscreen trace` lists an address's)")
     say(f"scored with {manifest['model']}" if manifest["model"] else "not scored: there is no model here")
 
 

@@ -1,15 +1,18 @@
 """Traces: the rules side by side, real transfers, the links and labels that a path rests on."""
 
 import json
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from api.serving import Served
+from api.serving import Served, open_served
 from api.settings import Settings
 from api.traced import trace_address
 from tests.api.test_cli import run
 from tests.api.world import BANK, BITCOIN, COINS
+from tests.features.ledgers import Spend, coin, import_claims, import_spends
 
 
 def trace(served: Served, who: str, **asked: Any) -> dict[str, Any]:
@@ -61,6 +64,28 @@ def test_a_path_names_the_cluster_that_it_rests_on(served: Served) -> None:
     (link,) = far[f"{BITCOIN}:{COINS[1]}"]
     assert sorted(link["accounts"]) == sorted(f"{BITCOIN}:{coin}" for coin in COINS[:2])
     assert link["hash"] == paths[0]["steps"][0]["hash"]
+
+
+def test_a_join_that_labels_forbid_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ledger = tmp_path / "ledger.duckdb"
+    spends = [
+        Spend("mined", "2023-01-01T00:00:00", (), [("a", 50_000), ("b", 50_000)]),
+        Spend("both", "2023-01-02T00:00:00", [("mined", 0), ("mined", 1)], [("c", 90_000)]),
+    ]
+    import_spends(ledger, spends)
+    for who, category in (("a", "exchange"), ("b", "darknet_market")):
+        claims = [(f"{BITCOIN}:{coin(who)}", category, "0.9", "2022-01-01T00:00:00Z")]
+        import_claims(ledger, claims, name=f"{who}.csv")
+    assert run("build", "--as-of", "2023-06-01", "--dir", str(tmp_path)) == 0
+    assert "1 spend joined nobody" in capsys.readouterr().out
+    served = open_served(Settings(dir=tmp_path))
+    for one, other in (("a", "b"), ("b", "a")):
+        (link,) = trace(served, coin(one))["refused_links"]
+        accounts = [f"{BITCOIN}:{coin(name)}" for name in (one, other)]
+        assert (link["accounts"], link["owners"]) == (accounts, accounts)
+        assert link["hash"] == sha256(b"both").hexdigest()
+    assert run("trace", coin("a"), "--dir", str(tmp_path)) == 0
+    assert f"not joined with {coin('b')}" in capsys.readouterr().out
 
 
 def test_one_rule_one_direction_and_no_paths(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,17 +2,23 @@
 
 import shutil
 from dataclasses import replace
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from features.build import build_features
 from features.checkpoints import Checkpoints
-from features.exposure import LegColumns, Traced, trace_exposure
+from features.exposure import Forward, LegColumns, Task, Traced, trace_exposure
+from tests.features.ledgers import BANK, Payment, import_claims, import_payments
 from tests.features.test_exposure import CATEGORIES
 
 ADDRESSES = 40
+AS_OF = datetime.fromisoformat("2023-06-01T00:00:00")
 
 
 def chain(transfers: int, *, seed: int = 1, holders: int = ADDRESSES) -> tuple[LegColumns, LegColumns]:
@@ -132,6 +138,55 @@ def test_state_in_files_and_in_memory_is_the_same(tmp_path: Path) -> None:
     sides = chain(3000)
     assert same(trace(sides, None, spill=tmp_path), trace(sides, None))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_build_goes_on_from_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through the real doors: a file later, the state of the first build is taken up; then a label comes."""
+    began = []
+
+    class Noted(Checkpoints):
+        def begin(self, task: Task) -> Forward | None:
+            found = super().begin(task)
+            began.append(self.began)
+            return found
+
+    monkeypatch.setattr("features.tracing.Checkpoints", partial(Noted, fewest=1))
+    first = [(f"2023-01-{day:02}T10:00:00Z", "market", f"u{day % 4}", "10.00") for day in range(1, 9)]
+    later = [(f"2023-02-{day:02}T10:00:00Z", f"u{day % 4}", "shop", "5.00") for day in range(1, 9)]
+    claims = [(f"{BANK}:market", "darknet_market", "1", "2022-12-01T00:00:00Z")]
+
+    def build(folder: Path, *files: list[Payment]) -> pa.Table:
+        folder.mkdir(exist_ok=True)
+        for number, file in enumerate(files):
+            import_payments(folder / "ledger.duckdb", file, name=f"{file[0][0][:7]}-{number}.csv")
+        import_claims(folder / "ledger.duckdb", claims)
+        with build_features(folder / "ledger.duckdb", AS_OF) as built:
+            return built.exposures
+
+    build(tmp_path / "grown", first)
+    grown = build(tmp_path / "grown", later)
+    assert began == [0, 8]
+    assert grown.equals(build(tmp_path / "whole", first, later))
+    import_claims(
+        tmp_path / "grown" / "ledger.duckdb",
+        [(f"{BANK}:u1", "exchange", "1", "2022-12-01T00:00:00Z")],
+        name="more.csv",
+    )
+    with build_features(tmp_path / "grown" / "ledger.duckdb", AS_OF) as built:
+        assert not built.exposures.equals(grown)
+    assert began == [0, 8, 0, 0]
+
+
+def test_columns_in_files_and_in_memory_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = tmp_path / "ledger.duckdb"
+    import_payments(ledger, [(f"2023-01-{day:02}T10:00:00Z", "market", "u", "10.00") for day in range(1, 9)])
+    import_claims(ledger, [(f"{BANK}:market", "darknet_market", "1", "2022-12-01T00:00:00Z")])
+    with build_features(ledger, AS_OF) as built:
+        whole = built.exposures
+    monkeypatch.setattr("features.tracing.LEGS_IN_MEMORY", 0)
+    with build_features(ledger, AS_OF) as built:
+        assert built.exposures.equals(whole)
+    assert list((tmp_path / "cache" / "spill").iterdir()) == []
 
 
 def test_two_threads_give_what_one_gives() -> None:

@@ -17,7 +17,7 @@ from features.entities import (
     Merge,
     cluster_entities,
     cluster_spends,
-    explain_cluster,
+    explain_joins,
     number_addresses,
     write_clusters,
 )
@@ -58,6 +58,11 @@ def spend_tables(
     )
     connection.execute("CREATE TABLE payjoin_suspect AS SELECT seq FROM suspects")
     return connection
+
+
+def joins(connection: duckdb.DuckDBPyConnection, a: int, b: int) -> list[Merge]:
+    made = connection.execute("SELECT address_a, address_b, seq FROM merge").fetchall()
+    return explain_joins((Merge(*merge) for merge in made), a, b)
 
 
 class Forest:
@@ -115,9 +120,9 @@ def test_the_joins_between_two_addresses_lead_from_one_to_the_other(
     a, b = ends
     if a != b and (a not in entity or b not in entity or entity[a] != entity[b]):
         with pytest.raises(InputError):
-            explain_cluster(connection, a, b)
+            joins(connection, a, b)
         return
-    path = explain_cluster(connection, a, b)
+    path = joins(connection, a, b)
     assert [a, *(step.address_b for step in path)] == [*(step.address_a for step in path), b]
     assert len({frozenset((s.address_a, s.address_b)) for s in path}) == len(path)
     for step in path:
@@ -219,10 +224,10 @@ def test_each_join_names_its_transfer(ledger: Path) -> None:
     connection = see(ledger, AS_OF)
     number = dict(connection.execute("SELECT account, address FROM ledger.address").fetchall())
     a, b, c = (number[coin(name)] for name in "abc")
-    assert explain_cluster(connection, a, c) == [Merge(a, b, 2), Merge(b, c, 3)]
-    assert explain_cluster(connection, a, a) == []
+    assert joins(connection, a, c) == [Merge(a, b, 2), Merge(b, c, 3)]
+    assert joins(connection, a, a) == []
     with pytest.raises(InputError):
-        explain_cluster(connection, a, number[coin("x")])
+        joins(connection, a, number[coin("x")])
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections import defaultdict
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from numpy.typing import NDArray
 
+from features.exposure import PAYMENT, SWAP
 from features.legs import ChainLegs
 from features.trace import RETURNED, RULES, trace_destinations, trace_sources
 from tests.features.reference_rules import HISTORY, MINTED, follow
@@ -196,6 +198,32 @@ def test_the_strongest_paths_are_the_largest_of_all(ledger: tuple[list[Transfer]
             for before, after in itertools.pairwise(path.steps):
                 assert before.payee == after.payer
                 assert before.carried >= after.carried * (1 - 1e-9)
+
+
+def test_a_swap_is_a_step_that_changes_the_unit() -> None:
+    """300 of the thief's and 100 clean dollars are given for 4 coins, of which 1 is passed on."""
+    transfers = [
+        Transfer(((0, 0, 1, 300),), ((1, 1, -1, 300),)),
+        Transfer((), ((1, 1, -1, 100),)),
+        Transfer(((1, 1, -1, 400),), ((2, 2, -1, 4),)),  # owner 2 is the coins of owner 1's entity
+        Transfer(((2, 2, -1, 1),), ((3, 3, 2, 1),)),
+    ]
+    legs = replace(
+        as_legs(transfers, 4, 4),
+        roles=np.array([PAYMENT, PAYMENT, SWAP, PAYMENT], np.int8),
+        owner_entity=np.array([0, 1, 1, 3], np.int32),
+        owner_asset=np.array([1, 1, 2, 2], np.int32),
+    )
+    stolen = {a.category: a.values for a in trace_sources(legs, only(3, 4), categories=CATEGORIES).answers}[1]
+    assert stolen == {"haircut": 0.75, "fifo": 1.0, "lifo": 0.0, "poison": 1.0}
+    (path,) = trace_sources(legs, only(3, 4), categories=CATEGORIES).paths
+    assert [(s.amount, s.carried) for s in path.steps] == [(300, 300), (4, 3), (1, 0.75)]
+    assert [s.swap for s in path.steps] == [False, True, False]
+    assert (path.steps[1].paid_asset, path.steps[1].asset, path.survived) == (1, 2, 0.25)
+    went = trace_destinations(legs, only(0, 4), categories=CATEGORIES)
+    (answer,) = went.answers
+    assert (answer.asset, answer.category, answer.values["haircut"]) == (2, 2, 0.75)
+    assert went.totals == {1: 300.0}
 
 
 def test_a_court_case_by_hand() -> None:
