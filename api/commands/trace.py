@@ -41,8 +41,8 @@ def trace_money(  # noqa: PLR0917  (each parameter is an option of the command)
     away is a matter of rule, and courts differ. Only what the ledger holds can be followed.
     """
     settings = read_settings(folder)
-    from api.serving import open_served
     from api.traced import SIDES, trace_address
+    from datasets.snapshot import current_snapshot
     from features.trace import RULES
 
     if rule not in (*RULES, "all"):
@@ -51,7 +51,7 @@ def trace_money(  # noqa: PLR0917  (each parameter is an option of the command)
         raise InputError(f"{clean(direction, 40)!r} is no direction: source, destination or both")
     answer = trace_address(
         address,
-        open_served(settings).snapshot,
+        current_snapshot(settings.dir, verify=settings.verify_snapshot),
         chain=chain,
         to=to,
         rules=RULES if rule == "all" else (rule,),
