@@ -145,40 +145,43 @@ def test_the_haircut_of_a_trace_is_the_exposure_of_a_build(
         )
 
 
-def all_paths(transfers: list[Transfer], subject: int) -> list[Fraction]:
-    """Every path of money from a labelled payment to `subject`, by its value: parcels never joined."""
-    balance: dict[int, list[list[Fraction]]] = defaultdict(list)
+Part = tuple[int, Fraction]  # category, value
+
+
+def all_paths(transfers: list[Transfer], subject: int) -> list[Part]:
+    """Every path of money from a labelled payment to `subject`, the largest first: parcels never joined."""
+    balance: dict[int, list[Part]] = defaultdict(list)
     total: dict[int, Fraction] = defaultdict(Fraction)
-    found: list[Fraction] = []
+    found: list[Part] = []
     for transfer in transfers:
-        pool: list[Fraction] = []
+        pool: list[Part] = []
         paid = sum(Fraction(leg[3]) for leg in transfer.payers)
         for holder, _, seed, amount in transfer.payers:
             if not amount:
                 continue
             if seed >= 0:
-                pool.append(Fraction(amount))
+                pool.append((seed, Fraction(amount)))
                 continue
             if holder < 0 or not total[holder]:
                 continue
             share = min(Fraction(1), Fraction(amount) / total[holder])
-            pool += [parcel[0] * share for parcel in balance[holder]]
-            for parcel in balance[holder]:
-                parcel[0] *= 1 - share
-            balance[holder] = [parcel for parcel in balance[holder] if parcel[0]]
+            pool += [(category, value * share) for category, value in balance[holder]]
+            balance[holder] = [
+                (category, value * (1 - share)) for category, value in balance[holder] if share < 1
+            ]
             total[holder] = max(Fraction(0), total[holder] - amount)
         if transfer.what == "fee" or not transfer.payers:
             pool = []
         for holder, entity, seed, amount in transfer.payees:
             if not amount or (transfer.payers and not paid):
                 continue
-            parts = [value * amount / paid for value in pool]
+            parts = [(category, value * amount / paid) for category, value in pool]
             if entity == subject and entity != sole(transfer) and transfer.what != "fee":
                 found += parts
             if seed < 0:
-                balance[holder] += [[part] for part in parts]
+                balance[holder] += parts
                 total[holder] += amount
-    return sorted(found, reverse=True)
+    return sorted(found, key=lambda part: -part[1])
 
 
 @settings(max_examples=100, deadline=None)
@@ -189,7 +192,7 @@ def test_the_strongest_paths_are_the_largest_of_all(ledger: tuple[list[Transfer]
         found = trace_sources(
             as_legs(transfers, addresses, addresses), only(subject, addresses), categories=CATEGORIES, paths=5
         )
-        expected = [float(value) for value in itertools.islice(all_paths(transfers, subject), 5)]
+        expected = [float(value) for _, value in all_paths(transfers, subject)[:5]]
         assert [p.value for p in found.paths] == pytest.approx(expected[: len(found.paths)], rel=1e-9)
         assert len(found.paths) == len(expected)
         for path in found.paths:
@@ -198,6 +201,45 @@ def test_the_strongest_paths_are_the_largest_of_all(ledger: tuple[list[Transfer]
             for before, after in itertools.pairwise(path.steps):
                 assert before.payee == after.payer
                 assert before.carried >= after.carried * (1 - 1e-9)
+
+
+@settings(max_examples=100, deadline=None)
+@given(account_ledgers())
+def test_the_largest_part_of_a_line_is_that_of_the_strongest_path(
+    ledger: tuple[list[Transfer], int, list[int]],
+) -> None:
+    transfers, addresses, seeds = ledger
+    whole = run(transfers, addresses, addresses)
+    payers = columns([t.payers for t in transfers])
+    for subject in range(addresses):
+        strongest: dict[int, float] = {}
+        for category, value in all_paths(transfers, subject):
+            strongest.setdefault(category, float(value))
+        found: dict[int, float] = {}
+        lines = whole.received
+        for k in np.flatnonzero((lines.owner == subject) & (lines.category < CATEGORIES)):
+            category = int(lines.category[k])
+            found[category] = max(found.get(category, 0.0), float(lines.largest[k]))
+            assert lines.largest[k] <= lines.value[k] * (1 + 1e-6)
+            assert payers.seed[lines.origin[k]] == category
+        assert found == pytest.approx(strongest, rel=1e-5)
+    payees = columns([t.payees for t in transfers])
+    sent = whole.sent
+    for k in np.flatnonzero(sent.category < CATEGORIES):
+        assert 0 < sent.largest[k] <= sent.value[k] * (1 + 1e-6)
+        assert payees.seed[sent.origin[k]] == sent.category[k] == seeds[payees.owner[sent.origin[k]]]
+
+
+def test_the_largest_part_of_what_was_sent_by_hand() -> None:
+    """Of 100 sent by owner 0 to 1, 70 reach the exchange in one payment and 30 in another."""
+    transfers = [
+        Transfer(((-1, 0, -1, 100),), ((0, 1, -1, 100),)),
+        Transfer(((0, 1, -1, 30),), ((1, 2, 3, 30),)),
+        Transfer(((0, 1, -1, 70),), ((1, 2, 3, 70),)),
+    ]
+    sent = run(transfers, 2, 3).sent
+    (line,) = np.flatnonzero((sent.owner == 0) & (sent.category == 3))
+    assert (sent.value[line], sent.largest[line], sent.origin[line]) == (100.0, 70.0, 2)
 
 
 def test_a_swap_is_a_step_that_changes_the_unit() -> None:
