@@ -76,6 +76,7 @@ def trace_address(
         "labels": [describe_label(label) for label in snapshot.labels(account.caip10)],
         "to": to,
         "rules": list(rules),
+        "asked_paths": paths,
         "refused_links": [
             _describe_refusal(snapshot, entity, *refused) for refused in snapshot.refused_merges(row)
         ],
@@ -213,6 +214,7 @@ def _describe_path(path: Path, side: str, shown: _Shown) -> dict[str, Any]:
             "value": step.amount / 10 ** snapshot.asset(step.asset)["decimals"],
             "carried": step.carried / 10 ** snapshot.asset(step.asset)["decimals"],
             "swap_from": snapshot.asset(step.paid_asset)["symbol"] if step.swap else None,
+            "coinjoin": snapshot.coinjoin_at(step.seq),
         }
         for step in path.steps
     ]

@@ -187,7 +187,10 @@ def open_snapshot(folder: Path, *, verify: bool = True) -> "Snapshot":
     except (ValueError, KeyError, TypeError) as error:
         raise SnapshotDamaged(folder, why=f"{MANIFEST} cannot be read: {error}") from error
     if found != FORMAT:
-        raise SnapshotDamaged(folder, why=f"format {found}, and this version reads format {FORMAT}")
+        raise SnapshotDamaged(
+            folder,
+            why=f"format {found}, and this version reads format {FORMAT}: run `silkscreen build` again",
+        )
     if manifest_id(manifest) != manifest.get("id"):
         raise SnapshotDamaged(folder, why=f"{MANIFEST} does not have its recorded hash")
     for name, entry in recorded.items():
@@ -383,6 +386,11 @@ class Snapshot:
         """Return the time and the hash (or reference) of a transfer by its row."""
         found = self._transfers.slice(transfer, 1).to_pylist()[0]
         return found["time"], _shown_hash(found["hash"])
+
+    def coinjoin_at(self, transfer: int) -> str | None:
+        """Return the family of CoinJoins that a transfer is of, by its row; None where it is none."""
+        family: str | None = self._transfers.column("coinjoin")[transfer].as_py()
+        return family
 
     def indicators(self, row: int) -> tuple[IndicatorLine, ...]:
         """Return the indicators of the row's entity, strongest first; ties by id."""

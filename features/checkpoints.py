@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
@@ -32,6 +33,8 @@ EVERY = 5_000_000
 
 KEPT = 6
 """Checkpoints of a chain; the one that was not used for longest goes first."""
+
+ABANDONED_SECONDS = 86_400
 
 _META = "checkpoint.json"
 _PARTS = ("head", "slots", "counters")
@@ -95,6 +98,9 @@ class Checkpoints:
         return {int(head) for head in heads if head.isdigit()}
 
     def _prune(self) -> None:
+        for left in self.folder.glob(".writing-*"):  # of a build that was killed
+            if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
         paths = [path for path in self.folder.iterdir() if path.name[0].isdigit()]
         paths.sort(key=lambda path: (path.stat().st_mtime_ns, path.name))
         for path in paths[:-KEPT]:

@@ -81,10 +81,13 @@ def _event_total(payers, payees, t):
 
 
 @nb.njit(cache=True, nogil=True)
-def follow_shares(payers, payees, roles, fraction, emit, keeps, watch, origins, marks, answers, holders):
+def follow_shares(
+    payers, payees, roles, fraction, emit, keeps, watch, origins, marks, answers, holders, arriving
+):
     """Haircut: return the value of each mark in the watched receipts, [answers, marks].
 
-    `origins` is (mark of value from before the view, mark of newly made value).
+    `origins` is (mark of value from before the view, mark of newly made value). Where assets were exchanged
+    on the way, value is in units of what arrived or, without `arriving`, of what set out.
     """
     held = np.zeros((holders, marks))
     answer = np.zeros((answers, marks))
@@ -96,6 +99,8 @@ def follow_shares(payers, payees, roles, fraction, emit, keeps, watch, origins, 
             amount, weight, holder = payers.amount[i], payers.weight[i], payers.holder[i]
             if amount <= 0.0:
                 continue
+            if not arriving:
+                weight = amount
             if emit[i] >= 0:
                 pool[emit[i]] += weight
                 continue
@@ -114,8 +119,10 @@ def follow_shares(payers, payees, roles, fraction, emit, keeps, watch, origins, 
             pool[origins[0] if roles[t] == RETURN else origins[1]] = total
         if total <= 0.0:
             continue
+        if roles[t] == SWAP and not arriving:
+            total = given
         for j in range(payees.start[t], payees.start[t + 1]):
-            amount = payees.amount[j]
+            amount = payees.amount[j] if arriving else payees.weight[j]
             if amount <= 0.0:
                 continue
             for m in range(marks):
@@ -178,25 +185,32 @@ def follow_poison(payers, payees, roles, fraction, emit, keeps, watch, origins, 
 
 
 @nb.njit(cache=True)
-def _append(parcels, size, mark, amount):
-    """Put a parcel behind the others of a list; one of the same mark is joined. Returns (list, length)."""
+def _append(parcels, size, mark, amount, worth):
+    """Put a parcel behind the others of a list: mark, amount, and what it was when it set out.
+
+    One of the same mark and rate is joined. Returns (list, length).
+    """
     if size > 0 and parcels[size - 1, 0] == mark:
-        parcels[size - 1, 1] += amount
-        return parcels, size
+        apart = parcels[size - 1, 2] * amount - worth * parcels[size - 1, 1]
+        if abs(apart) <= DUST * worth * parcels[size - 1, 1]:
+            parcels[size - 1, 1] += amount
+            parcels[size - 1, 2] += worth
+            return parcels, size
     if size == parcels.shape[0]:
-        larger = np.empty((2 * size + 4, 2))
+        larger = np.empty((2 * size + 4, 3))
         larger[:size] = parcels
         parcels = larger
-    parcels[size, 0], parcels[size, 1] = mark, amount
+    parcels[size, 0], parcels[size, 1], parcels[size, 2] = mark, amount, worth
     return parcels, size + 1
 
 
 @nb.njit(cache=True, nogil=True)
 def follow_parcels(
-    payers, payees, roles, fraction, emit, keeps, watch, origins, marks, answers, holders, last
+    payers, payees, roles, fraction, emit, keeps, watch, origins, marks, answers, holders, arriving, last
 ):
     """FIFO, or with `last` LIFO: return the value of each mark in the watched receipts, [answers, marks].
 
+    `arriving` is as in `follow_shares`.
     A balance is a list of parcels in the order in which they came. A payment takes from the front (with
     `last` from the back). What the payers of one transfer give lies in the order of its legs and in which it
     was taken; the payees get it in the order of their legs, from the front (with `last` from the back), and
@@ -204,14 +218,14 @@ def follow_parcels(
     """
     # Parcels of all holders in one store: a doubly linked list each.
     mark_of = np.empty(1024, np.int32)
-    amount_of = np.empty(1024)
+    amount_of, worth_of = np.empty(1024), np.empty(1024)
     after = np.empty(1024, np.int32)
     before = np.empty(1024, np.int32)
     first = np.full(holders, -1, np.int32)
     end = np.full(holders, -1, np.int32)
     free, used = -1, 0
     answer = np.zeros((answers, marks))
-    pool = np.empty((16, 2))
+    pool = np.empty((16, 3))
     for t in range(payers.start.size - 1):
         given, total = _event_total(payers, payees, t)
         size = 0
@@ -221,7 +235,7 @@ def follow_parcels(
                 continue
             ratio = payers.weight[i] / amount
             if emit[i] >= 0:
-                pool, size = _append(pool, size, emit[i], payers.weight[i])
+                pool, size = _append(pool, size, emit[i], payers.weight[i], amount)
                 continue
             left = amount
             empties = fraction[i] >= 1.0
@@ -230,10 +244,12 @@ def follow_parcels(
                 while at >= 0 and (empties or left > amount * DUST):
                     whole = empties or amount_of[at] <= left + amount * DUST
                     part = amount_of[at] if whole else left
-                    pool, size = _append(pool, size, mark_of[at], part * ratio)
+                    worth = worth_of[at] if whole else worth_of[at] * (part / amount_of[at])
+                    pool, size = _append(pool, size, mark_of[at], part * ratio, worth)
                     left -= part
                     if not whole:
                         amount_of[at] -= part
+                        worth_of[at] -= worth
                         break
                     following = before[at] if last else after[at]
                     after[at] = free
@@ -252,12 +268,13 @@ def follow_parcels(
                         else:
                             end[holder] = -1
             if fraction[i] > 1.0:
-                pool, size = _append(pool, size, origins[0], (fraction[i] - 1.0) * payers.weight[i])
+                part = fraction[i] - 1.0
+                pool, size = _append(pool, size, origins[0], part * payers.weight[i], part * amount)
         if roles[t] == FEE or payers.start[t] == payers.start[t + 1]:
             size, total = 0, given
             if total > 0.0:
                 origin = origins[0] if roles[t] == RETURN else origins[1]
-                pool, size = _append(pool, 0, origin, total)
+                pool, size = _append(pool, 0, origin, total, total)
         if roles[t] == BURN or total <= 0.0:
             continue
         if roles[t] == SWAP:  # its sides are weighed apart
@@ -274,21 +291,26 @@ def follow_parcels(
                 k = back if last else front
                 whole = pool[k, 1] <= left + least
                 part = pool[k, 1] if whole else left
+                worth = pool[k, 2] if whole else pool[k, 2] * (part / pool[k, 1])
                 mark, value = np.int32(pool[k, 0]), part * back_to_amount
                 left -= part
                 if whole:
                     front, back = (front, back - 1) if last else (front + 1, back)
                 else:
                     pool[k, 1] -= part
+                    pool[k, 2] -= worth
                 if watch[j] >= 0:
-                    answer[watch[j], mark] += value
+                    answer[watch[j], mark] += value if arriving else worth
                 if not keeps[j]:
                     continue
                 holder = payees.holder[j]
                 behind = end[holder]
                 if behind >= 0 and mark_of[behind] == mark:
-                    amount_of[behind] += value
-                    continue
+                    apart = worth_of[behind] * value - worth * amount_of[behind]
+                    if abs(apart) <= DUST * worth_of[behind] * value:
+                        amount_of[behind] += value
+                        worth_of[behind] += worth
+                        continue
                 if free >= 0:
                     at = free
                     free = after[at]
@@ -297,8 +319,10 @@ def follow_parcels(
                     used += 1
                     if at == amount_of.size:
                         mark_of, amount_of = np.append(mark_of, mark_of), np.append(amount_of, amount_of)
+                        worth_of = np.append(worth_of, worth_of)
                         after, before = np.append(after, after), np.append(before, before)
-                mark_of[at], amount_of[at], after[at], before[at] = mark, value, -1, behind
+                mark_of[at], amount_of[at], worth_of[at] = mark, value, worth
+                after[at], before[at] = -1, behind
                 if behind >= 0:
                     after[behind] = at
                 else:
@@ -325,13 +349,14 @@ def _enter(values, links, size, value, link):
 
 
 @nb.njit(cache=True, nogil=True)
-def find_paths(payers, payees, roles, fraction, emit, keeps, watch, wanted, holders, most):
+def find_paths(payers, payees, roles, fraction, emit, keeps, watch, wanted, holders, flows, rank, most):
     """Return the `most` paths with the largest value from payments of `wanted` marks to watched receipts.
 
     Money of one path shrinks in a balance as all others there do, so the largest stay the largest: keeping
-    `most` of them in each balance loses none. Returns (value, step) of the paths, the largest first, and of
-    each step: payer leg, payee leg, step before (-1: the first), value on arrival in the payee's units, and
-    what share of the first payment that is.
+    `most` of them in each balance loses none. What arrived in several assets is compared by `rank`, the worth
+    of a unit at each payee leg. Returns the last step of each path, the strongest first, and of each step:
+    payer leg, payee leg, step before (-1: the first), value on arrival in the payee's units, and what share
+    that is of what the first payment gave to others (`flows`).
     """
     value_of = np.zeros((holders, most))
     step_of = np.zeros((holders, most), np.int32)
@@ -371,6 +396,10 @@ def find_paths(payers, payees, roles, fraction, emit, keeps, watch, wanted, hold
                     count[holder] = 0
         if roles[t] == FEE or total <= 0.0 or size == 0:
             continue
+        moved = 0.0
+        for j in range(payees.start[t], payees.start[t + 1]):
+            if flows[j]:
+                moved += payees.weight[j]
         for j in range(payees.start[t], payees.start[t + 1]):
             amount, holder = payees.amount[j], payees.holder[j]
             if amount <= 0.0 or not (keeps[j] or watch[j] >= 0):
@@ -378,7 +407,7 @@ def find_paths(payers, payees, roles, fraction, emit, keeps, watch, wanted, hold
             for k in range(size):
                 value = pool_value[k] * (amount / total)
                 stays = keeps[j] and (count[holder] < most or value > value_of[holder, most - 1])
-                wins = watch[j] >= 0 and (found < most or value > best[most - 1])
+                wins = watch[j] >= 0 and (found < most or value * rank[j] > best[most - 1])
                 if value <= 0.0 or not (stays or wins):
                     continue
                 if steps == from_leg.size:
@@ -389,11 +418,13 @@ def find_paths(payers, payees, roles, fraction, emit, keeps, watch, wanted, hold
                 from_leg[steps], to_leg[steps] = entry_leg[entry], j
                 earlier[steps], arrived[steps] = entry_step[entry], value
                 whole = given if roles[t] == SWAP else total
+                if entry_step[entry] < 0 and moved > 0.0:
+                    whole = moved  # change is no part of what set out, nor is the fee
                 survived[steps] = entry_share[entry] * (payees.weight[j] / whole)
                 if stays:
                     count[holder] = _enter(value_of[holder], step_of[holder], count[holder], value, steps)
                 if wins:
-                    found = _enter(best, best_step, found, value, steps)
+                    found = _enter(best, best_step, found, value * rank[j], steps)
                 steps += 1
     steps_found = (from_leg[:steps], to_leg[:steps], earlier[:steps], arrived[:steps], survived[:steps])
-    return best[:found], best_step[:found], steps_found
+    return best_step[:found], steps_found

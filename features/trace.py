@@ -8,7 +8,7 @@ Sources: Möser, Böhme, Breuker (2014) for haircut and poison on transaction gr
 Ahmed, "Making Bitcoin Legal" (2018) for FIFO after Clayton's case (1816).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -70,7 +70,8 @@ class Step:
 class Path:
     """A way that money took, transfer after transfer, forward in time.
 
-    `category` is that of its labelled end, `survived` the share of the first payment that arrived.
+    `category` is that of its labelled end, `survived` the share that arrived of what the first
+    payment gave to others: change and fee are no part of it.
     """
 
     category: int
@@ -99,9 +100,11 @@ class _Question:
     emit: NDArray[np.int16]
     keeps: NDArray[np.bool_]
     watch: NDArray[np.int32]
+    flows: NDArray[np.bool_]
     marks: int
     origins: tuple[int, int]
     answers: int
+    arriving: bool
 
 
 def trace_sources(
@@ -124,9 +127,11 @@ def trace_sources(
         emit=legs.payers.seed,
         keeps=legs.payees.seed < 0,
         watch=watch,
+        flows=flows,
         marks=categories + 2,
         origins=(categories, categories + 1),
         answers=int(subject.sum()),
+        arriving=True,
     )
     chosen = find_ancestors(
         legs.payers, legs.payees, question.emit, question.keeps, question.watch, legs.holders
@@ -172,32 +177,53 @@ def trace_destinations(
     holder = legs.payers.holder
     other = (emit < 0) & ((holder < 0) | ~reached[np.maximum(holder, 0)])
     emit = np.where(other, 1, emit).astype(np.int16)
+    # A mark for each asset sent: what was exchanged on the way still counts in the units that set out.
+    sent = np.unique(legs.owner_asset[legs.payers.owner[pays & ~fee]])
+    mark = np.searchsorted(sent, legs.owner_asset[legs.payers.owner])
+    emit = np.where(emit == 0, mark, np.where(emit == 1, sent.size, -1)).astype(np.int16)
     category = np.where(gets, RETURNED, legs.payees.seed)
     ends = flows & (gets | (legs.payees.seed >= 0))
-    asset = legs.owner_asset[legs.payees.owner]
-    keys, group = np.unique(
-        np.stack([asset[ends], category[ends]]) if ends.any() else np.zeros((2, 0), np.int64),
-        axis=1,
-        return_inverse=True,
-    )
+    groups, group = np.unique(category[ends], return_inverse=True)
     watch = np.full(flows.size, -1, np.int32)
     watch[ends] = group.reshape(-1)
-    question = _Question(emit, keeps, watch, 4, (2, 3), keys.shape[1])
+    marks = sent.size + 3
+    origins = (marks - 2, marks - 1)
+    question = _Question(emit, keeps, watch, flows, marks, origins, groups.size, arriving=False)
     small, question, part = _cut(legs, question, chosen)
     found = _follow(small, question, rules)
-    answers = tuple(
-        Answer(int(keys[0, g]), int(keys[1, g]), {rule: float(found[rule][g, 0]) for rule in rules})
-        for g in range(keys.shape[1])
-        if any(found[rule][g, 0] > 0 for rule in rules)
-    )
     totals = _sent_totals(legs, pays & ~fee, flows)
+    if "poison" in found:
+        found["poison"] = _poisoned(found["poison"], small, question, legs, sent, totals)
+    answers = tuple(
+        Answer(int(asset), int(groups[g]), {rule: float(found[rule][g, m]) for rule in rules})
+        for m, asset in enumerate(sent)
+        for g in range(groups.size)
+        if any(found[rule][g, m] > 0 for rule in rules)
+    )
     ends_wanted = np.ones(categories, np.bool_) if wanted is None else wanted
-    asked = np.array([c >= 0 and bool(ends_wanted[c]) for c in keys[1]], np.bool_)
+    asked = np.array([c >= 0 and bool(ends_wanted[c]) for c in groups], np.bool_)
     narrowed = np.where(np.append(asked, [False])[question.watch], question.watch, -1).astype(np.int32)
-    narrow = _Question(question.emit, question.keeps, narrowed, 4, (2, 3), question.answers)
-    ways = _paths(small, part, narrow, np.array([True, False, False, False]), paths)
+    starts = np.arange(marks) < sent.size
+    ways = _paths(small, part, replace(question, watch=narrowed), starts, paths)
     ways_named = tuple(_named(way, int(small.payees.seed[leg])) for way, _, leg in ways)
     return Followed(totals, answers, ways_named, int(chosen.sum()))
+
+
+def _poisoned(  # noqa: PLR0917
+    found: FloatArray,
+    small: "_Small",
+    question: _Question,
+    legs: ChainLegs,
+    sent: NDArray[np.int32],
+    totals: dict[int, float],
+) -> FloatArray:
+    """Return what poison says in units of the assets sent: what arrived in another asset may be all of it."""
+    here = legs.owner_asset[small.payees.owner]
+    for m, asset in enumerate(sent):
+        same = replace(question, watch=np.where(here == asset, question.watch, -1).astype(np.int32))
+        alike = _follow(small, same, ("poison",))["poison"][:, m]
+        found[:, m] = np.where(found[:, m] > alike, totals.get(int(asset), 0.0), alike)
+    return found
 
 
 def _numbered(chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -210,7 +236,7 @@ def _totals(owner_asset: NDArray[np.int32], owner: Any, amount: FloatArray) -> d
     assets, place = np.unique(owner_asset[owner], return_inverse=True)
     for asset, total in zip(assets, np.bincount(place, amount, minlength=assets.size), strict=True):
         totals[int(asset)] = float(total)
-    return totals
+    return {asset: total for asset, total in totals.items() if total > 0}
 
 
 def _sent_totals(legs: ChainLegs, pays: NDArray[np.bool_], flows: NDArray[np.bool_]) -> dict[int, float]:
@@ -248,9 +274,11 @@ def _cut(
         question.emit[payer_legs],
         question.keeps[payee_legs],
         question.watch[payee_legs],
+        question.flows[payee_legs],
         question.marks,
         question.origins,
         question.answers,
+        question.arriving,
     )
     return small, cut, _Part(legs, events, payer_legs, payee_legs)
 
@@ -297,17 +325,42 @@ def _fraction(small: _Small, question: _Question) -> FloatArray:
 
 def _follow(small: _Small, question: _Question, rules: tuple[str, ...]) -> dict[str, FloatArray]:
     fraction = _fraction(small, question)
-    given = (small.payers, small.payees, small.roles, fraction, question.emit, question.keeps, question.watch)
-    sizes = (question.origins, question.marks, question.answers, small.holders)
+    # Few marks occur in any one question, and state has a place for each.
+    present = np.union1d(question.emit[question.emit >= 0], question.origins)
+    number = np.full(question.marks + 1, -1, np.int16)
+    number[present] = np.arange(present.size)
+    origins = (int(number[question.origins[0]]), int(number[question.origins[1]]))
+    emit = number[question.emit]
+    given = (small.payers, small.payees, small.roles, fraction, emit, question.keeps, question.watch)
+    sizes = (origins, present.size, question.answers, small.holders)
     found: dict[str, FloatArray] = {}
     for rule in rules:
         if rule == "haircut":
-            found[rule] = follow_shares(*given, *sizes)
+            few = follow_shares(*given, *sizes, question.arriving)
         elif rule == "poison":
-            found[rule] = follow_poison(*given, *sizes)
+            few = follow_poison(*given, *sizes)
         else:
-            found[rule] = follow_parcels(*given, *sizes, rule == "lifo")
+            few = follow_parcels(*given, *sizes, question.arriving, rule == "lifo")
+        found[rule] = np.zeros((question.answers, question.marks))
+        found[rule][:, present] = few
     return found
+
+
+def _rank(small: _Small, question: _Question, legs: ChainLegs) -> FloatArray:
+    """Return what a unit is worth at each payee leg, so that paths in several assets can be compared.
+
+    In dollars of the day; an asset without a price comes after all that have one. Where none has a price,
+    assets are compared by the share that a path is of all that arrived in its own.
+    """
+    amount, usd = small.payees.amount, small.payees.usd
+    asset = legs.owner_asset[small.payees.owner]
+    arrived = np.bincount(asset, np.where(question.watch >= 0, amount, 0.0), minlength=1)[asset]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        worth, share = usd / amount, np.where(arrived > 0, 1.0 / arrived, 0.0)
+    priced = (worth > 0) & (question.watch >= 0)
+    if not priced.any():
+        return np.asarray(share, np.float64)
+    return np.asarray(np.where(worth > 0, worth, share * 1e-30), np.float64)
 
 
 def _paths(
@@ -316,7 +369,7 @@ def _paths(
     """Return the strongest paths with the numbers of their first payer leg and last payee leg in the cut."""
     if most < 1 or not small.roles.size:
         return []
-    values, ends, (from_leg, to_leg, earlier, arrived, survived) = find_paths(
+    ends, (from_leg, to_leg, earlier, arrived, survived) = find_paths(
         small.payers,
         small.payees,
         small.roles,
@@ -326,10 +379,12 @@ def _paths(
         question.watch,
         wanted,
         small.holders,
+        question.flows,
+        _rank(small, question, part.legs),
         min(most, MOST_PATHS),
     )
     found = []
-    for value, end in zip(values, ends, strict=True):
+    for end in ends:
         chain = [int(end)]
         while earlier[chain[-1]] >= 0:
             chain.append(int(earlier[chain[-1]]))
@@ -337,7 +392,7 @@ def _paths(
         steps = tuple(
             _step(part, small, int(from_leg[at]), int(to_leg[at]), float(arrived[at])) for at in chain
         )
-        path = Path(-1, float(value), float(survived[end]), steps)
+        path = Path(-1, float(arrived[end]), float(survived[end]), steps)
         found.append((path, int(from_leg[chain[0]]), int(to_leg[chain[-1]])))
     return found
 

@@ -265,7 +265,7 @@ def _write_transfers(connection: duckdb.DuckDBPyConnection, work: Path, addresse
     """Write the transfers in causal order, and the graph: by address (newest first), and by transfer."""
     transfers = connection.sql(
         """
-        SELECT t.time, h.hash, n.number AS asset
+        SELECT t.time, h.hash, n.number AS asset, t.family AS coinjoin
         FROM seen_transfer AS t JOIN asset_number AS n ON n.asset = t.asset
         JOIN ledger.transfer AS h ON h.transfer = t.transfer
         ORDER BY t.seq

@@ -70,6 +70,9 @@ def _show(answer: dict[str, Any]) -> None:
     if others:
         say(f"one entity with {counted(others, 'other address').replace('addresss', 'addresses')}")
     say(f"as of {answer['as_of']}, snapshot {answer['snapshot']}")
+    for label in answer["labels"][:LINKS]:
+        who = clean(label["entity"] or label["name"], 60)
+        say(f"labelled {label['category']}: {who}, said by {clean(label['source'], 60)}")
     for link in answer["refused_links"][:LINKS]:
         one, other = (clean(owner, 60) for owner in link["owners"])
         say(f"not joined with {_bare(link['accounts'][1])}: labels name {one} and {other}")
@@ -77,12 +80,13 @@ def _show(answer: dict[str, Any]) -> None:
     for side, words, paid in (("source", "CAME FROM", "received"), ("destination", "WENT TO", "sent")):
         if side in answer:
             say()
-            _show_side(answer[side], words, paid, answer["rules"])
+            _show_side(answer[side], words, paid, answer)
     say()
     say("A share is what a rule says, no fact about coins: docs/tracing.md says what each rule does.")
 
 
-def _show_side(side: dict[str, Any], words: str, paid: str, rules: list[str]) -> None:
+def _show_side(side: dict[str, Any], words: str, paid: str, answer: dict[str, Any]) -> None:
+    rules, to = answer["rules"], answer["to"]
     totals = ", ".join(f"{_amount(t['value'])} {clean(t['symbol'], 20)}" for t in side["totals"])
     bear = counted(side["transfers_considered"], "transfer")
     say(f"{words} ({paid} {totals or 'nothing'}; {bear} looked at)")
@@ -106,6 +110,12 @@ def _show_side(side: dict[str, Any], words: str, paid: str, rules: list[str]) ->
         say(f"by poison alone, which counts whatever was ever mixed: {names}")
     if len(lines) > len(shown) + len(poisoned):
         say(f"{counted(len(lines) - len(shown) - len(poisoned), 'line')} below 0.01%: --json has them")
+    if not side["totals"]:
+        say("nothing that counts as a payment: change, fees and exchanges of one's own assets do not")
+    elif not lines:
+        say("none of it has reached a labelled party: it is held by others, or went in fees")
+    if to is not None and answer["asked_paths"] and not side["paths"]:
+        say(f"no path to or from {clean(to, 90)}")
     for number, path in enumerate(side["paths"], start=1):
         say()
         _show_path(number, path)
@@ -127,15 +137,18 @@ def _show_path(number: int, path: dict[str, Any]) -> None:
     for label in path["labels"][:1]:
         who = label["entity"] or label["name"]
         said = f"said by {clean(label['source'], 60)}, confidence {label['confidence']:g}"
-        say(f"  label: {clean(who, 60)}, {said}")
+        at = _bare(label["account_id"])
+        say(f"  label: {clean(who, 60)}, {said}, on {at}")
     for step in path["steps"]:
         unit = clean(step["symbol"], 20)
         swapped = f" (for {clean(step['swap_from'], 20)})" if step["swap_from"] else ""
-        change = ", change" if step["from"] == step["to"] else ""
+        change = ", change" if step["from"] == step["to"] and not step["swap_from"] else ""
         part = f"of it {_amount(step['carried'])} by this path"
         say(f"  {step['time']}  {_amount(step['value'])} {unit}{swapped}{change}, {part}")
         say(f"    {_bare(step['from'])} -> {_bare(step['to'])}")
         say(f"    {clean(step['hash'], 100) or 'no hash'}")
+        if step["coinjoin"]:
+            say(f"    a CoinJoin ({step['coinjoin']}): nobody can say whose coin is whose")
     for link in path["links"]:
         one, other = (_bare(account) for account in link["accounts"])
         say(f"  one owner: {one} and {other} paid together on {link['time']}")

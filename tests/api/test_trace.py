@@ -137,6 +137,18 @@ def test_what_cannot_be_asked(
     assert said in capsys.readouterr().err
 
 
+def test_what_is_not_there_is_said(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--dir", str(settings.dir)]
+    assert run("trace", f"{BANK}:bob", "--to", "service", *where) == 0
+    assert "no path to or from service" in capsys.readouterr().out
+    assert run("trace", f"{BANK}:quiet", *where) == 0
+    assert "none of it has reached a labelled party" in capsys.readouterr().out
+    assert run("trace", f"{BANK}:market", "--direction", "source", *where) == 0
+    assert "labelled darknet_market: Market One, said by casework" in capsys.readouterr().out
+    assert run("trace", f"{BANK}:employer", "--direction", "source", *where) == 0
+    assert "nothing that counts as a payment" in capsys.readouterr().out
+
+
 def test_paths_to_a_group(served: Served) -> None:
     assert trace(served, f"{BANK}:bob", to="service")["source"]["paths"] == []
     assert len(trace(served, f"{BANK}:bob", to="drug")["source"]["paths"]) == 1

@@ -242,6 +242,42 @@ def test_the_largest_part_of_what_was_sent_by_hand() -> None:
     assert (sent.value[line], sent.largest[line], sent.origin[line]) == (100.0, 70.0, 2)
 
 
+def test_change_and_fee_are_no_part_of_what_set_out() -> None:
+    """A market spends a coin of 1,000: 100 to bob, 890 back to itself; bob keeps 50 and gives 50 to al."""
+    transfers = [
+        Transfer(((-1, 0, 1, 1000),), ((0, 1, -1, 100), (1, 0, 1, 890))),
+        Transfer(((0, 1, -1, 100),), ((2, 2, -1, 50), (3, 1, -1, 50))),
+    ]
+    legs = as_legs(transfers, 4, 3)
+    for who, survived in ((1, 1.0), (2, 0.5)):
+        (path,) = trace_sources(legs, only(who, 3), categories=CATEGORIES).paths
+        assert path.survived == survived
+
+
+def test_paths_in_several_assets_are_ranked_by_their_worth() -> None:
+    """A million small units worth 900 dollars outweigh a large number of units worth 2."""
+    transfers = [
+        Transfer(((0, 0, 1, 900),), ((2, 2, -1, 900),)),
+        Transfer(((1, 1, 2, 10**15),), ((3, 3, -1, 10**15),)),
+    ]
+    legs = as_legs(transfers, 4, 4)
+    usd = {"payers": np.array([900.0, 2.0]), "payees": np.array([900.0, 2.0])}
+    legs = replace(
+        legs,
+        payers=legs.payers._replace(usd=usd["payers"]),
+        payees=legs.payees._replace(usd=usd["payees"]),
+        owner_entity=np.array([0, 1, 2, 2], np.int32),
+        owner_asset=np.array([1, 2, 1, 2], np.int32),
+    )
+    subject = legs.owner_entity == 2
+    assert [p.category for p in trace_sources(legs, subject, categories=CATEGORIES).paths] == [1, 2]
+    unknown = legs.payees._replace(usd=np.array([np.nan, 2.0]))
+    found = trace_sources(replace(legs, payees=unknown), subject, categories=CATEGORIES).paths
+    assert [p.category for p in found] == [2, 1]  # without a price it comes last
+    bare = legs.payees._replace(usd=np.array([np.nan, np.nan]))
+    assert len(trace_sources(replace(legs, payees=bare), subject, categories=CATEGORIES).paths) == 2
+
+
 def test_a_swap_is_a_step_that_changes_the_unit() -> None:
     """300 of the thief's and 100 clean dollars are given for 4 coins, of which 1 is passed on."""
     transfers = [
@@ -264,7 +300,9 @@ def test_a_swap_is_a_step_that_changes_the_unit() -> None:
     assert (path.steps[1].paid_asset, path.steps[1].asset, path.survived) == (1, 2, 0.25)
     went = trace_destinations(legs, only(0, 4), categories=CATEGORIES)
     (answer,) = went.answers
-    assert (answer.asset, answer.category, answer.values["haircut"]) == (2, 2, 0.75)
+    # in the dollars that set out: of 300, 75 pro rata, and 100 where the thief's went in first
+    assert (answer.asset, answer.category) == (1, 2)
+    assert answer.values == {"haircut": 75.0, "fifo": 100.0, "lifo": 0.0, "poison": 300.0}
     assert went.totals == {1: 300.0}
 
 
