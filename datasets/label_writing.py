@@ -1,7 +1,13 @@
 """Claims and actors written into the ledger: what is new is added, what an issue no longer says is withdrawn.
 
-Nothing is overwritten. An identical claim that the ledger holds already is not written again; one that a
-newer issue of a list no longer makes gets `withdrawn_at`.
+A claim that the ledger holds already is not written again; one that a newer issue of a list no longer makes
+gets `withdrawn_at`.
+
+Of a list that comes in issues, a row is one unbroken period in which a claim holds. Its `label_file` is the
+first issue of the period, `published_at` the date that this one gives, `withdrawn_at` that of the first issue
+which lacks the claim. So the rows follow from the issues alone: an issue that comes late cuts a period in two
+or moves its beginning back, and `recorded_at` still says when this installation first heard of it. Issues of
+one date count as one, which says what any of them says. What an issue says twice has two rows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -102,49 +108,103 @@ def write_labels(
     connection = ledger.connection
     issue = {"kind": kind, "issued_at": claims.issued_at}
     with registered(connection, claim=_claim_table(ledger, claims.labels)):
+        held, same = f"({_OF_KIND})", _same("said", "held", _SAME_CLAIM)
+        withdrawn, nth = 0, "1"
+        if claims.issued_at is not None:
+            connection.execute(_HELD, {"kind": kind})
+            held, same, nth = "held", f"{same} AND held.nth = said.nth", _NTH
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE said AS SELECT *, {nth} AS nth FROM claim")  # noqa: S608
+        if claims.issued_at is not None and claims.covers:
+            withdrawn = _withdraw(connection, path, {**issue, "covers": list(claims.covers)})
         connection.execute(
             f"""
             CREATE OR REPLACE TEMP TABLE new_claim AS
-            WITH next_issue AS (
-                SELECT covered.source, min(f.issued_at) AS issued_at
+            WITH around AS (
+                SELECT covered.source, max(f.issued_at) FILTER (f.issued_at < $issued_at) AS previous_at,
+                       min(f.issued_at) FILTER (f.issued_at > $issued_at) AS next_at
                 FROM label_file AS f, unnest(f.covers) AS covered(source)
-                WHERE f.kind = $kind AND f.issued_at > $issued_at
+                WHERE f.kind = $kind
                 GROUP BY covered.source
+            ),
+            placed AS (
+                SELECT said.n, any_value(around.previous_at) AS previous_at,
+                       any_value(around.next_at) AS next_at,
+                       coalesce(bool_or({_KNOWN}), false) AS known,
+                       arg_min(held.label, held.since)
+                           FILTER (held.until = $issued_at AND held.since < $issued_at) AS earlier,
+                       arg_min(held.label, held.since)
+                           FILTER (held.since > $issued_at AND coalesce(held.since <= around.next_at, true))
+                           AS later
+                FROM said
+                LEFT JOIN {held} AS held ON {same}
+                LEFT JOIN around ON around.source = said.source
+                GROUP BY said.n
             )
-            SELECT claim.*,
-                   coalesce(bool_or({_holds("held", "$issued_at")}
-                                    AND (held.published_at <= claim.published_at
-                                         OR claim.published_at IS NULL)), false) AS known,
-                   any_value(next_issue.issued_at) AS next_at,
-                   coalesce(bool_or({_holds("held", "next_issue.issued_at")}), false) AS in_next,
-                   max(coalesce(held.withdrawn_at, 'infinity'))
-                       FILTER ({_holds("held", "next_issue.issued_at")}) AS next_until
-            FROM claim
-            LEFT JOIN ({_OF_KIND}) AS held ON {_same("claim", "held", _SAME_CLAIM)}
-            LEFT JOIN next_issue ON next_issue.source = claim.source
-            GROUP BY ALL
+            SELECT said.* REPLACE (
+                       CASE WHEN said.published_at <= placed.previous_at
+                            THEN least($issued_at::TIMESTAMP, $recorded_at::TIMESTAMP)
+                            ELSE said.published_at END AS published_at),
+                   placed.next_at, placed.known, placed.earlier, placed.later
+            FROM said JOIN placed USING (n)
             """,  # noqa: S608  (column names of _SAME_CLAIM)
-            issue,
+            {**issue, "recorded_at": recorded_at},
         )
-        withdrawn = _withdraw(connection, path, claims, issue)
-        connection.execute(
-            """
-            INSERT INTO label (label, label_file, position, chain, address, category, entity, name, source,
-                               reference, confidence, published_at, recorded_at, withdrawn_at, licence,
-                               may_export, may_train, cluster_definer, programmes, listed_at, actor,
-                               substances)
-            SELECT $start + row_number() OVER (ORDER BY n) - 1, $number, position, chain, address, category,
-                   entity, name, source, reference, confidence, published_at, $recorded_at,
-                   CASE WHEN in_next THEN nullif(next_until, 'infinity'::TIMESTAMP) ELSE next_at END,
-                   licence, may_export, may_train, cluster_definer, programmes, listed_at, actor, substances
-            FROM new_claim WHERE NOT known
-            """,
-            {"start": next_number(connection, "label"), "number": number, "recorded_at": recorded_at},
+        added = _write_new(connection, number=number, recorded_at=recorded_at)
+    if kind in _LASTING_PLACES:
+        _settle_positions(connection, number=number, issue=issue)
+    for table in ("new_claim", "said", "held"):
+        connection.execute(f"DROP TABLE IF EXISTS {table}")
+    return Written(added, len(claims.labels) - added, withdrawn)
+
+
+def _write_new(connection: duckdb.DuckDBPyConnection, *, number: int, recorded_at: datetime) -> int:
+    """Write the claims of `new_claim` that are not known; return how many.
+
+    One that held in the next issue too begins the period of that one; one that an issue of the same date
+    had ended goes on.
+    """
+    connection.execute(
+        """
+        UPDATE label SET withdrawn_at = CASE WHEN goes_on.later IS NULL THEN goes_on.next_at
+                                             ELSE goes_on.until END
+        FROM (
+            SELECT c.earlier, c.later, c.next_at, l.withdrawn_at AS until
+            FROM new_claim AS c LEFT JOIN label AS l ON l.label = c.later
+            WHERE NOT c.known AND c.earlier IS NOT NULL
+        ) AS goes_on
+        WHERE label.label = goes_on.earlier
+        """
+    )
+    connection.execute(
+        """
+        DELETE FROM label
+        WHERE label IN (
+            SELECT later FROM new_claim WHERE NOT known AND earlier IS NOT NULL AND later IS NOT NULL
         )
-    counts = connection.execute("SELECT count(*) FILTER (NOT known), count(*) FILTER (known) FROM new_claim")
-    added, known = counts.fetchall()[0]
-    connection.execute("DROP TABLE new_claim")
-    return Written(int(added), int(known), withdrawn)
+        """
+    )
+    connection.execute(
+        """
+        UPDATE label SET label_file = $number, position = c.position, published_at = c.published_at
+        FROM new_claim AS c
+        WHERE label.label = c.later AND c.earlier IS NULL AND NOT c.known
+        """,
+        {"number": number},
+    )
+    connection.execute(
+        """
+        INSERT INTO label (label, label_file, position, chain, address, category, entity, name, source,
+                           reference, confidence, published_at, recorded_at, withdrawn_at, licence,
+                           may_export, may_train, cluster_definer, programmes, listed_at, actor,
+                           substances)
+        SELECT $start + row_number() OVER (ORDER BY n) - 1, $number, position, chain, address, category,
+               entity, name, source, reference, confidence, published_at, $recorded_at, next_at,
+               licence, may_export, may_train, cluster_definer, programmes, listed_at, actor, substances
+        FROM new_claim WHERE NOT known AND earlier IS NULL AND later IS NULL
+        """,
+        {"start": next_number(connection, "label"), "number": number, "recorded_at": recorded_at},
+    )
+    return int(connection.execute("SELECT count(*) FILTER (NOT known) FROM new_claim").fetchall()[0][0])
 
 
 def write_actors(ledger: Ledger, *, number: int, actors: Sequence[Actor], recorded_at: datetime) -> Written:
@@ -208,48 +268,84 @@ def write_rejections(
         )
 
 
-_OF_KIND = "SELECT label.* FROM label JOIN label_file USING (label_file) WHERE label_file.kind = $kind"
+_OF_KIND = """
+    SELECT label.*, coalesce(label_file.issued_at, '-infinity'::TIMESTAMP) AS since,
+           coalesce(label.withdrawn_at, 'infinity'::TIMESTAMP) AS until
+    FROM label JOIN label_file USING (label_file) WHERE label_file.kind = $kind
+"""
+"""Labels of a kind, each with the issues in which it holds: from `since` to before `until`."""
 
+_CLAIM = ", ".join(_SAME_CLAIM)
 
-def _holds(row: str, moment: str) -> str:
-    """SQL: whether a claim of a list held in the issue of a moment; without one, whether it holds at all."""
-    return (
-        f"({row}.label IS NOT NULL AND coalesce({row}.withdrawn_at > {moment}::TIMESTAMP, "
-        f"{row}.withdrawn_at IS NULL) AND coalesce({row}.published_at <= {moment}::TIMESTAMP, true))"
-    )
+_NTH = f"row_number() OVER (PARTITION BY {_CLAIM} ORDER BY n)"
+"""SQL: which of the rows of an issue that make the same claim it is, from 1."""
+
+_HELD = f"""
+    CREATE OR REPLACE TEMP TABLE held AS
+    SELECT *, 1 + coalesce(len(list_filter(
+        list(until) OVER (
+            PARTITION BY {_CLAIM} ORDER BY since, until DESC, label
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ), lambda other: other >= until
+    )), 0) AS nth
+    FROM ({_OF_KIND})
+"""  # noqa: S608  (column names of _SAME_CLAIM)
+"""Labels of a kind with `nth`: what is said twice is said once, so the second period lies in the first."""
+
+_KNOWN = """
+    held.label IS NOT NULL AND CASE
+        WHEN $issued_at::TIMESTAMP IS NULL
+        THEN held.withdrawn_at IS NULL
+             AND (held.published_at <= said.published_at OR said.published_at IS NULL)
+        ELSE held.since <= $issued_at AND held.until > $issued_at
+             AND (held.published_at IS NOT NULL OR said.published_at IS NULL) END
+"""
+
+_LASTING_PLACES = ("ofac",)
+"""Lists in which a claim's position is made of ids that stay from issue to issue."""
 
 
 def _same(one: str, other: str, columns: Sequence[str]) -> str:
     return " AND ".join(f"{one}.{column} IS NOT DISTINCT FROM {other}.{column}" for column in columns)
 
 
-def _withdraw(
-    connection: duckdb.DuckDBPyConnection, path: Path, claims: LabelList, issue: Mapping[str, object]
-) -> int:
+def _withdraw(connection: duckdb.DuckDBPyConnection, path: Path, issue: Mapping[str, object]) -> int:
     """Mark what an issue no longer says of the sources it covers, from its date on; return how many claims.
 
-    What issues after it said again stands again from the first of them: so the same issues leave the same
-    history in whatever order they come.
+    What issues after it said again stands again from the first of them.
     """
-    if claims.issued_at is None or not claims.covers:
-        return 0
+    moment = [issue["issued_at"]]
     connection.execute(
         f"""
-        CREATE OR REPLACE TEMP TABLE alive AS
-        SELECT held.label, bool_and(claim.n IS NULL) AS gone, any_value(held.withdrawn_at) AS until,
-               any_value(held.source) AS source
-        FROM ({_OF_KIND}) AS held LEFT JOIN claim ON {_same("claim", "held", _SAME_CLAIM)}
-        WHERE list_contains($covers::VARCHAR[], held.source) AND {_holds("held", "$issued_at")}
-        GROUP BY held.label
+        CREATE OR REPLACE TEMP TABLE lacked AS
+        WITH told AS (
+            SELECT DISTINCT covered.source
+            FROM label_file AS f, unnest(f.covers) AS covered(source)
+            WHERE f.kind = $kind AND f.issued_at = $issued_at
+        )
+        SELECT held.label, held.source, held.since, held.withdrawn_at AS until,
+               held.nth = 1 AND held.since <= $issued_at AND held.until > $issued_at AS alive,
+               held.since < $issued_at AND held.until > $issued_at
+               AND held.source NOT IN (SELECT source FROM told) AND said.n IS NULL AS gone,
+               said.n IS NULL AS unsaid
+        FROM held LEFT JOIN said ON said.nth = held.nth AND {_same("said", "held", _SAME_CLAIM)}
+        WHERE list_contains($covers::VARCHAR[], held.source)
         """,  # noqa: S608  (column names of _SAME_CLAIM)
-        {**issue, "covers": list(claims.covers)},
+        issue,
     )
-    counts = connection.execute("SELECT count(*) FILTER (gone), count(*) FROM alive").fetchall()
-    gone, held = counts[0]
-    if held >= _FEW and gone > held / 2:
+    counts = connection.execute(
+        """
+        SELECT count(*) FILTER (gone), count(*) FILTER (alive AND unsaid), count(*) FILTER (alive) FROM lacked
+        """
+    ).fetchall()
+    gone, lacking, held = counts[0]
+    if held >= _FEW and lacking > held / 2:
         # Most likely another list or part of one: to take sanctions off by mistake is the worse error.
         what = "the whole SDN list" if issue["kind"] == "ofac" else "the whole of its data sets"
-        raise LabelError(path, why=f"it lacks {gone} of the {held} claims held of its sources: is it {what}?")
+        raise LabelError(
+            path, why=f"it lacks {lacking} of the {held} claims held of its sources: is it {what}?"
+        )
+    place = "l.position" if issue["kind"] in _LASTING_PLACES else "l.position || ' of ' || f.source"
     connection.execute(
         f"""
         INSERT INTO label (label, label_file, position, chain, address, category, entity, name, source,
@@ -257,33 +353,66 @@ def _withdraw(
                            may_export, may_train, cluster_definer, programmes, listed_at, actor, substances)
         WITH again AS (
             SELECT a.label, a.until, f.label_file, f.issued_at, f.recorded_at
-            FROM alive AS a
+            FROM lacked AS a
             JOIN label_file AS f
                 ON f.kind = $kind AND f.issued_at > $issued_at AND list_contains(f.covers, a.source)
                 AND (a.until IS NULL OR f.issued_at < a.until)
             WHERE a.gone
             QUALIFY row_number() OVER (PARTITION BY a.label ORDER BY f.issued_at, f.sha256) = 1
         )
-        SELECT $start + row_number() OVER (ORDER BY l.label) - 1, again.label_file,
-               l.position || ' of ' || f.source, l.chain, l.address, l.category, l.entity, l.name, l.source,
-               l.reference, l.confidence, again.issued_at, again.recorded_at, again.until, l.licence,
+        SELECT $start + row_number() OVER (ORDER BY l.label) - 1, again.label_file, {place}, l.chain,
+               l.address, l.category, l.entity, l.name, l.source, l.reference, l.confidence,
+               least(again.issued_at, again.recorded_at), again.recorded_at, again.until, l.licence,
                l.may_export, l.may_train, l.cluster_definer, l.programmes, l.listed_at, l.actor, l.substances
         FROM again
         JOIN label AS l ON l.label = again.label
         JOIN label_file AS f ON f.label_file = l.label_file
-        WHERE NOT EXISTS (
-            SELECT 1 FROM ({_OF_KIND}) AS o
-            WHERE o.label <> l.label AND {_same("o", "l", _SAME_CLAIM)} AND {_holds("o", "again.issued_at")}
-        )
-        """,  # noqa: S608  (column names of _SAME_CLAIM)
-        {**issue, "start": next_number(connection, "label")},
+        """,  # noqa: S608  (one of two expressions)
+        {"kind": issue["kind"], "issued_at": issue["issued_at"], "start": next_number(connection, "label")},
     )
     connection.execute(
-        "UPDATE label SET withdrawn_at = $1 WHERE label IN (SELECT label FROM alive WHERE gone)",
-        [claims.issued_at],
+        "UPDATE label SET withdrawn_at = $1 WHERE label IN (SELECT label FROM lacked WHERE gone)",
+        moment,
     )
-    connection.execute("DROP TABLE alive")
+    # An entity may be older than what is said of it: that is not public while an issue lacks it.
+    connection.execute(
+        """
+        UPDATE label SET published_at = least(lacked.since, label.recorded_at)
+        FROM lacked
+        WHERE label.label = lacked.label AND lacked.unsaid AND lacked.since > $1 AND label.published_at <= $1
+        """,
+        moment,
+    )
+    connection.execute("DROP TABLE lacked")
     return int(gone)
+
+
+def _settle_positions(
+    connection: duckdb.DuckDBPyConnection, *, number: int, issue: Mapping[str, object]
+) -> None:
+    """Give all periods of a claim the position that the first issue with it has."""
+    # The file of this issue is written after its labels.
+    connection.execute(
+        _HELD.replace("label_file USING (label_file)", _WITH_THIS), {**issue, "number": number}
+    )
+    connection.execute(
+        f"""
+        UPDATE label SET position = placed.first
+        FROM (
+            SELECT label, position, first_value(position) OVER (
+                PARTITION BY {_CLAIM}, nth ORDER BY since, label
+            ) AS first
+            FROM held
+        ) AS placed
+        WHERE label.label = placed.label AND placed.position <> placed.first
+        """  # noqa: S608  (column names of _SAME_CLAIM)
+    )
+
+
+_WITH_THIS = """(
+    SELECT label_file, kind, issued_at FROM label_file
+    UNION ALL SELECT $number, $kind, $issued_at
+) AS label_file USING (label_file)"""
 
 
 def _claim_table(ledger: Ledger, labels: list[Label]) -> pa.Table:

@@ -11,13 +11,17 @@ from collections.abc import Callable
 from datetime import date
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chains.errors import LabelError
-from datasets.labels import import_labels, label_rows
+from datasets.label_queries import claim_history
+from datasets.labels import count_labels, import_labels, label_rows
 from datasets.sources.ofac import read_issue, read_labels
-from datasets.store import open_ledger
+from datasets.store import Ledger, open_ledger
 from datasets.taxonomy import category, load_taxonomy
 from tests.datasets.claimed import RECORDED, Party, bitcoin, day, evm, sdn_xml, tron, write_sdn
 from tests.shared_data import shared_data
@@ -230,6 +234,114 @@ def test_the_same_issues_leave_the_same_history_in_any_order(tmp_path: Path, ord
             "Hydra Market": day(2025, 1, 10),
             "ROE Richard": day(2025, 4, 10),
         }
+
+
+def import_issues(ledger: Ledger, folder: Path, issues: dict[str, list[Party]], order: list[str]) -> None:
+    for issued in order:
+        path = write_sdn(folder / f"{issued}.xml", issues[issued], issued=issued[:10])
+        import_labels(ledger, "ofac", path, recorded_at=RECORDED)
+
+
+def history(ledger: Ledger) -> list[tuple[Any, ...]]:
+    """Every row of the table, but for the ledger's numbers and the moments of import."""
+    return ledger.connection.execute(
+        """
+        SELECT account, f.issued_at, label.* EXCLUDE (label, label_file, address, recorded_at)
+        FROM label JOIN address USING (address) JOIN label_file AS f USING (label_file) ORDER BY ALL
+        """
+    ).fetchall()
+
+
+ADDRESSES = {("A", 1): ["SDNTK"], ("A", 2): ["SDNTK"], ("B", 3): ["CYBER2"], ("B", 4): ["CYBER2"]}
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[dict[str, list[Party]], list[str]]:
+    """Issues of random subsets of few addresses, an address at times twice or under another programme."""
+    issues: dict[str, list[Party]] = {}
+    for number in range(draw(st.integers(3, 5))):
+        parties = []
+        for name in draw(st.permutations("AB")):
+            of_party = [("ETH", evm(key)) for owner, key in ADDRESSES if owner == name]
+            listed = draw(st.lists(st.sampled_from(of_party), max_size=3))
+            programmes = draw(st.sampled_from([["SDNTK"], ["SDNTK"], ["CYBER2"]]))
+            parties.append(Party(name, programmes, listed))
+        issues[f"2022-{number + 1:02}-01"] = [*parties, OTHER]
+    return issues, draw(st.permutations(list(issues)))
+
+
+@settings(max_examples=20, deadline=None)
+@given(histories())
+def test_any_issues_in_any_order_are_the_same_periods(
+    tmp_path_factory: pytest.TempPathFactory, drawn: tuple[dict[str, list[Party]], list[str]]
+) -> None:
+    issues, order = drawn
+    dates = sorted(issues)
+    folder = tmp_path_factory.mktemp("issues")
+    with open_ledger(folder / "ledger.duckdb", write=True) as ledger:
+        import_issues(ledger, folder, issues, dates)
+        expected = history(ledger)
+    with open_ledger(folder / "other.duckdb", write=True) as ledger:
+        import_issues(ledger, folder, issues, order)
+        assert history(ledger) == expected
+        for date_of_issue in dates:
+            year, month, _ = map(int, date_of_issue.split("-"))
+            held = label_rows(ledger, published_before=day(year, month, 15)).to_pylist()
+            said = read_labels(folder / f"{date_of_issue}.xml").labels
+            assert sorted(
+                (row["caip10"], row["entity"], row["category"], row["programmes"]) for row in held
+            ) == sorted(
+                (label.account.caip10, label.entity, label.category, list(label.programmes)) for label in said
+            )
+
+
+@pytest.mark.parametrize("order", list(permutations(["2022-01-01", "2022-02-01", "2022-03-01"])))
+def test_one_period_is_one_claim(tmp_path: Path, order: tuple[str, ...]) -> None:
+    issues = {
+        "2022-01-01": [MARKET],
+        "2022-02-01": [MARKET, TRAFFICKER],
+        "2022-03-01": [MARKET, OTHER],
+    }
+    with open_ledger(tmp_path / "ledger.duckdb", write=True) as ledger:
+        import_issues(ledger, tmp_path, issues, list(order))
+        (row,) = claim_history(ledger, bitcoin(8)).to_pylist()
+        assert (row["published_at"], row["withdrawn_at"]) == (day(2022, 1, 1), None)
+        assert (row["file"], row["recorded_at"]) == ("2022-01-01.xml", RECORDED)
+        (row,) = claim_history(ledger, bitcoin(7)).to_pylist()
+        assert (row["published_at"], row["withdrawn_at"]) == (day(2022, 2, 1), day(2022, 3, 1))
+        counted = count_labels(ledger, ["category"]).to_pylist()
+        assert {one["category"]: one["labels"] for one in counted} == {"darknet_market": 1, "sanctioned": 3}
+
+
+def test_a_period_is_first_heard_of_once(tmp_path: Path) -> None:
+    with open_ledger(tmp_path / "ledger.duckdb", write=True) as ledger:
+        for issued, recorded_at in (("2022-02-01", day(2023, 1, 1)), ("2022-01-01", RECORDED)):
+            path = write_sdn(tmp_path / f"{issued}.xml", [MARKET], issued=issued)
+            import_labels(ledger, "ofac", path, recorded_at=recorded_at)
+        (row,) = claim_history(ledger, bitcoin(8)).to_pylist()
+        assert (row["published_at"], row["recorded_at"]) == (day(2022, 1, 1), day(2023, 1, 1))
+
+
+@pytest.mark.parametrize(
+    "order", list(permutations(["2022-01-01", "2022-02-01", "2022-02-01 again", "2022-03-01"]))[::2]
+)
+def test_issues_of_one_date_count_as_one(tmp_path: Path, order: tuple[str, ...]) -> None:
+    issues = {
+        "2022-01-01": [MARKET],
+        "2022-02-01": [NOBODY, TRAFFICKER],
+        "2022-02-01 again": [MARKET, TRAFFICKER],
+        "2022-03-01": [MARKET],
+    }
+    with open_ledger(tmp_path / "ledger.duckdb", write=True) as ledger:
+        import_issues(ledger, tmp_path, issues, list(order))
+        rows = ledger.connection.execute(
+            "SELECT entity, published_at, withdrawn_at FROM label ORDER BY ALL"
+        ).fetchall()
+        assert rows == [
+            ("DOE Jane Q", day(2022, 2, 1), day(2022, 3, 1)),
+            ("DOE Jane Q", day(2022, 2, 1), day(2022, 3, 1)),
+            ("Hydra Market", day(2022, 1, 1), None),
+        ]
 
 
 def test_a_list_that_lacks_most_of_them_withdraws_nothing(tmp_path: Path) -> None:
