@@ -14,7 +14,7 @@ from typing import Any
 
 from chains.errors import LabelError
 from datasets.sources.claims import RefusedError, Rejection, clean_text, is_open_licence, read_time, shown
-from datasets.sources.tagpack import NOT_STATED, find_category, load_pack
+from datasets.sources.tagpack import NOT_STATED, find_category, load_pack, refuse_repeated
 from datasets.taxonomy import Taxonomy, load_taxonomy
 
 MOST_ENTRIES = 1000
@@ -74,6 +74,7 @@ def read_actors(path: Path, *, licence: str | None = None) -> ActorList:
         try:
             if not isinstance(entry, dict):
                 raise RefusedError("not_an_actor", f"it is {shown(entry)}, not fields with values")
+            refuse_repeated(entry)
             fields = {"lastmod": pack.get("lastmod"), **entry}
             actor = _read(fields, position, source, licence or NOT_STATED, load_taxonomy())
             if actor.actor in taken:

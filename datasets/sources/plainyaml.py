@@ -2,7 +2,9 @@
 
 Every scalar stays the text that it is, or None. So `label: no` is not false, an address that starts with
 0x is not a number, and no tag makes an object. Aliases and deep nesting are refused: a few lines of them
-unfold to more than any memory or stack holds. Source: YAML 1.1, events as libyaml gives them.
+unfold to more than any memory or stack holds. A field that stands twice in one mapping is never passed over:
+in an entry of a list at the top it makes the entry a `Repeated`, anywhere else the file is refused. Source: YAML 1.1,
+events as libyaml gives them.
 """
 
 from typing import Any
@@ -12,12 +14,21 @@ import yaml
 DEEPEST = 50
 """Lists and mappings inside each other; a TagPack needs four."""
 
+_ENTRY = 3
+"""Place of an entry among the containers open around it: document, its fields, the list, the entry."""
+
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULLS = frozenset(("", "~", "null", "Null", "NULL"))
 _PLAIN_TAGS = frozenset(
     "tag:yaml.org,2002:" + name for name in ("str", "int", "float", "bool", "null", "timestamp")
 )
 _CONTAINER_TAGS = frozenset(("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"))
+
+
+class Repeated(dict[str, Any]):
+    """An entry in which, or somewhere inside which, a field stands twice: `field` is the first of them."""
+
+    field = ""
 
 
 def read_plain(content: bytes) -> Any:
@@ -48,7 +59,7 @@ def read_plain(content: bytes) -> Any:
                 raise ValueError("it uses YAML aliases, which are not read: write it out")
             else:
                 continue
-            _put(inside[-1], keys, value)
+            _put(inside, keys, value)
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from error
     if len(root) != 1:
@@ -56,13 +67,26 @@ def read_plain(content: bytes) -> Any:
     return root[0]
 
 
-def _put(container: Any, keys: list[str | None], value: Any) -> None:
+def _put(inside: list[Any], keys: list[str | None], value: Any) -> None:
+    container, key = inside[-1], keys[-1]
     if container.__class__ is list:
         container.append(value)
-    elif keys[-1] is not None:
-        container[keys[-1]] = value
+    elif key is not None:
+        if key in container:
+            _mark(inside, key)
+            container = inside[-1]
+        container[key] = value
         keys[-1] = None
     elif isinstance(value, str):
         keys[-1] = value
     else:
         raise ValueError("a field's name is not a text")
+
+
+def _mark(inside: list[Any], key: str) -> None:
+    """Make the open entry of a list at the top one with a repeated field; ValueError where none is open."""
+    if len(inside) <= _ENTRY or inside[_ENTRY - 1].__class__ is not list or inside[_ENTRY].__class__ is list:
+        raise ValueError(f"the field {key[:60]!r} stands there twice")
+    if inside[_ENTRY].__class__ is not Repeated:
+        inside[_ENTRY] = Repeated(inside[_ENTRY])
+        inside[_ENTRY].field = key

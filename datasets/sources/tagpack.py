@@ -24,7 +24,7 @@ from datasets.sources.claims import (
     read_time,
     shown,
 )
-from datasets.sources.plainyaml import read_plain
+from datasets.sources.plainyaml import Repeated, read_plain
 from datasets.sources.tickers import place_account, refuse_nobody
 from datasets.taxonomy import Taxonomy, entity_key, load_taxonomy
 
@@ -62,10 +62,17 @@ def read_labels(path: Path, *, licence: str | None = None) -> LabelList:
         try:
             if not isinstance(tag, dict):
                 raise RefusedError("not_a_tag", f"it is {shown(tag)}, not fields with values")
+            refuse_repeated(tag)
             labels.append(reader.read({**header, **tag, "creator": header["creator"]}, position))
         except RefusedError as refused:
             rejected.append(Rejection(position, refused.reason, refused.detail))
     return LabelList(labels, rejected)
+
+
+def refuse_repeated(entry: Mapping[str, Any]) -> None:
+    """Raise RefusedError for an entry of a pack with a field that stands twice: which one is meant?"""
+    if entry.__class__ is Repeated:
+        raise RefusedError("duplicate_key", f"the field {shown(entry.field)} stands there twice")
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 
 from chains.errors import LabelError
 from datasets.labels import import_labels, label_rows
+from datasets.sources.actorpack import read_actors
 from datasets.sources.claims import NOBODY
 from datasets.sources.tagpack import read_labels
 from datasets.store import open_ledger
@@ -255,6 +256,40 @@ def test_a_hostile_pack_is_refused_whole(tmp_path: Path, content: bytes) -> None
     path.write_bytes(content)
     with pytest.raises(LabelError, match=r"invented\.yaml: not"):
         read_labels(path)
+
+
+@pytest.mark.parametrize(
+    ("twice", "field"),
+    [
+        (f"address: {bitcoin(2)}\n  address: {bitcoin(3)}", "address"),
+        (f"address: {bitcoin(2)}\n  label: Good\n  label: Bad", "label"),
+        (f"address: {bitcoin(2)}\n  'label': Good\n  label:", "label"),
+        (f"address: {bitcoin(2)}\n  context: {{a: 1, a: 2}}", "a"),
+        (f"address: {bitcoin(2)}\n  context: [[{{b: 1, b: 2}}], 1]\n  label: Good", "b"),
+    ],
+)
+def test_a_field_that_stands_twice_in_a_tag_refuses_the_tag(tmp_path: Path, twice: str, field: str) -> None:
+    tags = f"- address: {bitcoin(1)}\n- {twice}\n- address: {bitcoin(4)}\n"
+    found = read_labels(write_pack(tmp_path, tags))
+    assert [label.account.address for label in found.labels] == [bitcoin(1), bitcoin(4)]
+    assert [(one.position, one.reason) for one in found.rejected] == [("tag 2", "duplicate_key")]
+    assert repr(field) in found.rejected[0].detail
+
+
+@pytest.mark.parametrize("header", [f"{HEADER}label: Other\n", "header: {creator: a, creator: b}\n"])
+def test_a_field_that_stands_twice_in_a_pack_refuses_the_pack(tmp_path: Path, header: str) -> None:
+    with pytest.raises(LabelError, match=r"invented\.yaml.*the field '(label|creator)' stands there twice"):
+        read_labels(write_pack(tmp_path, f"- address: {bitcoin(1)}\n", header))
+    with pytest.raises(LabelError, match=r"the field 'tags' stands there twice"):
+        read_labels(write_pack(tmp_path, f"- address: {bitcoin(1)}\ntags: []\n"))
+
+
+def test_an_actor_with_a_field_twice_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "actorpack.yaml"
+    path.write_text("title: T\nactors:\n- {id: a, id: b, label: A}\n- {id: c, label: C}\n", encoding="utf-8")
+    found = read_actors(path)
+    assert [actor.actor for actor in found.actors] == ["c"]
+    assert [(one.position, one.reason) for one in found.rejected] == [("actor 1", "duplicate_key")]
 
 
 def test_a_header_may_stand_in_a_field_of_its_own(tmp_path: Path) -> None:
