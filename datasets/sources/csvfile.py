@@ -57,24 +57,45 @@ def read_labels(path: Path, *, licence: str | None = None) -> LabelList:
     """Return the claims of a CSV file; each row is a label or a rejection under its number, from 1.
 
     `licence` holds for rows that name none. Raises ColumnError for a missing, unknown or repeated column
-    and LabelError when the file is not UTF-8 text or not a CSV file.
+    and LabelError, which names the line, when the file is not UTF-8 text or not a CSV file.
     """
     labels: list[Label] = []
     rejected: list[Rejection] = []
+    read = 0  # lines
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             header = _read_header(path, next(reader, []))
+            read = reader.line_num
             for number, cells in enumerate(reader, start=1):
+                read = reader.line_num
                 if not any(cells):
                     continue
                 try:
                     labels.append(_read_row(header, cells, f"row {number}", licence or OWN))
                 except RefusedError as refused:
                     rejected.append(Rejection(f"row {number}", refused.reason, refused.detail))
-    except (csv.Error, UnicodeDecodeError, OSError) as error:
+    except csv.Error as error:
+        raise LabelError(path, why=f"line {read + 1} is not readable as CSV ({shown(error, 150)})") from error
+    except UnicodeDecodeError as error:
+        why = f"line {_undecodable(path)} is not text in UTF-8 ({error.reason}): save the file as UTF-8"
+        raise LabelError(path, why=why) from error
+    except OSError as error:
         raise LabelError(path, why=f"not readable as CSV in UTF-8 ({shown(error, 150)})") from error
     return LabelList(labels, rejected)
+
+
+def _undecodable(path: Path) -> int:
+    """Return the first line that is not UTF-8: the reader decodes ahead of the rows that it gives."""
+    good = 0
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                break
+            good += 1
+    return good + 1
 
 
 def _read_header(path: Path, cells: list[str]) -> list[str]:

@@ -3,8 +3,8 @@
 Every scalar stays the text that it is, or None. So `label: no` is not false, an address that starts with
 0x is not a number, and no tag makes an object. Aliases and deep nesting are refused: a few lines of them
 unfold to more than any memory or stack holds. A field that stands twice in one mapping is never passed over:
-in an entry of a list at the top it makes the entry a `Repeated`, anywhere else the file is refused. Source: YAML 1.1,
-events as libyaml gives them.
+in an entry of a list at the top it makes the entry a `Repeated`, anywhere else the file is refused. Source:
+YAML 1.1, events as libyaml gives them.
 """
 
 from typing import Any

@@ -130,6 +130,22 @@ def test_what_is_no_csv_refuses_the_file(tmp_path: Path, content: bytes) -> None
         assert everything(ledger) == before
 
 
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        (f"{bitcoin(3)},scam,".encode() + b"\xd0", "line 4 is not text in UTF-8"),
+        (f"{bitcoin(3)},scam,{'x' * 131_073}".encode(), "line 4 is not readable as CSV .*field larger"),
+        (f'{bitcoin(3)},scam,"never\nclosed'.encode(), "line 4 is not readable as CSV"),
+    ],
+)
+def test_a_file_that_is_refused_for_one_line_names_it(tmp_path: Path, row: bytes, why: str) -> None:
+    path = tmp_path / "own.csv"
+    rows = [b"account,category,name", f'{bitcoin(1)},scam,"two\nlines"'.encode(), row]
+    path.write_bytes(b"\n".join([*rows, *[f"{bitcoin(4)},scam,".encode()] * 50]))
+    with pytest.raises(LabelError, match=rf"own\.csv: {why}"):
+        read_labels(path)
+
+
 def test_hostile_words_become_one_line(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "own.csv", COLUMNS, f'{bitcoin(1)},scam,,"a\x1b[31m\n\u202eb\u200b",,,,')
     assert read_labels(path).labels[0].name == "a [31m b"
