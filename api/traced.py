@@ -150,7 +150,8 @@ class _Shown:
 def _describe_side(found: Followed, side: str, shown: _Shown) -> dict[str, Any]:
     snapshot = shown.snapshot
     lines = [_describe_answer(a, found, shown) for a in found.answers]
-    lines.sort(key=lambda line: (line["asset"], -max(line["values"].values()), line["category"]))
+    first = shown.rules[0]
+    lines.sort(key=lambda line: (line["asset"], -line["values"][first], line["category"]))
     return {
         "totals": [
             {"asset": snapshot.asset(a)["caip19"], "symbol": snapshot.asset(a)["symbol"],
