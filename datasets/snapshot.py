@@ -164,6 +164,12 @@ def text_keys(texts: list[str]) -> NDArray[np.uint64]:
     return np.frombuffer(raw, dtype="<u8")
 
 
+def run_starts(owner: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return the offsets of each owner's run in a column that is sorted by owner: length `count` + 1."""
+    counts = np.bincount(owner.astype(np.int64), minlength=count)
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]).astype(np.int64)
+
+
 def current_snapshot(root: Path, *, verify: bool = True) -> "Snapshot":
     """Open the snapshot that `root/snapshots/CURRENT` names. Raises SnapshotMissing, SnapshotDamaged."""
     pointer = root / SNAPSHOTS / CURRENT

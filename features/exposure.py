@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from features.exposure_kernel import (
     BURN,
+    FAR,
     FEE,
     PAYMENT,
     POUR,
@@ -108,8 +109,8 @@ class Traced:
     """The outcome for one chain.
 
     `received_total` and `sent_total` have one number an owner, in raw units: what the shares are
-    shares of. `held` is (holder, category, value, hops) of what nobody has spent yet, `balance` its sum a
-    holder.
+    shares of. `held_*` are parallel columns of what nobody has spent yet (none where that was not asked for),
+    `balance` its sum a holder.
     """
 
     received: ExposureColumns
@@ -229,8 +230,7 @@ def _run_forward(
         state, tally = new_store(task.holders, SLOT, task.spill), new_store(task.owners, TALLY, task.spill)
         forward = Forward(0, state, tally)
     legs = (task.payers, task.payees, task.flows, task.roles)
-    pool = np.zeros(2 * (task.categories + 2), POUR)
-    keys = np.zeros(pool.size, np.int64)
+    pool, keys = _new_pool(task.categories)
     while forward.done < task.transfers:
         last = min((forward.done // STRETCH + 1) * STRETCH, task.transfers)
         carry_forward(
@@ -254,10 +254,16 @@ def _run_forward(
     return received, held
 
 
+def _new_pool(categories: int) -> tuple[NDArray[Any], IntArray]:
+    """Return what one transfer carries, with nothing in it, and room for the keys that it touches."""
+    pool = np.zeros(2 * (categories + 2), POUR)
+    pool["hops"], pool["met"], pool["kept"] = FAR, -1, -1
+    return pool, np.zeros(pool.size, np.int64)
+
+
 def _run_backward(task: Task, fraction: FloatArray) -> ExposureColumns:
     state, tally = new_store(task.holders, SLOT, task.spill), new_store(task.owners, TALLY, task.spill)
-    pool = np.zeros(2 * (task.categories + 2), POUR)
-    keys = np.zeros(pool.size, np.int64)
+    pool, keys = _new_pool(task.categories)
     legs = (task.payers, task.payees, task.flows, task.roles)
     carry_backward(legs, fraction, pool, keys, task.categories, state.parts, tally.parts, 0, task.transfers)
     state.close()

@@ -56,7 +56,8 @@ POUR = np.dtype(
     ],
     align=True,
 )
-"""What one transfer carries of a key: in all and, backward, without change. `hops` is FAR for nothing."""
+"""What one transfer carries of a key: in all and, backward, without change. `hops` is FAR for nothing,
+`met` and `kept` are the leg whose slots have met the key already."""
 
 AHEAD = 32
 """Legs ahead of which memory is asked for: first a head, and half as far ahead the block that it names."""
@@ -201,10 +202,6 @@ def carry_forward(legs, fraction, pool, keys, extra, state, tally, first, last):
     got_head, got, got_counters = tally
     history, minted = extra, extra + 1
     counts = np.zeros(1, np.int64)
-    for key in range(pool.size):
-        pool[key].hops = FAR
-        pool[key].met = -1
-        pool[key].kept = -1
 
     for t in range(first, last):
         total = 0.0
@@ -354,10 +351,6 @@ def carry_backward(legs, fraction, pool, keys, extra, state, tally, first, last)
     put_head, put, put_counters = tally
     fees, burned = extra, extra + 1
     counts = np.zeros(1, np.int64)
-    for key in range(pool.size):
-        pool[key].hops = FAR
-        pool[key].met = -1
-        pool[key].kept = -1
 
     for t in range(last - 1, first - 1, -1):
         total = 0.0

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.exposure import FloatArray, IntArray, LegColumns, find_flows
-from features.exposure_kernel import FEE, SWAP, share_out
+from features.exposure_kernel import FEE, SWAP, share_out, total_flows
 from features.legs import ChainLegs
 from features.rules_kernel import (
     find_ancestors,
@@ -145,11 +145,10 @@ def trace_sources(
         for mark in range(question.marks)
         if any(found[rule][group, mark] > 0 for rule in rules)
     )
-    got = flows & subject[legs.payees.owner]
-    totals = _totals(legs.owner_asset, legs.payees.owner[got], legs.payees.amount[got])
+    totals = _totals(legs, flows, subject, 0)
     starts = np.ones(categories, np.bool_) if wanted is None else wanted
     ways = _paths(small, part, question, np.append(starts, [False, False]), paths)
-    ways_named = tuple(_named(way, int(small.payers.seed[leg])) for way, leg, _ in ways)
+    ways_named = tuple(replace(way, category=int(small.payers.seed[leg])) for way, leg, _ in ways)
     return Followed(totals, answers, ways_named, int(chosen.sum()))
 
 
@@ -191,7 +190,7 @@ def trace_destinations(
     question = _Question(emit, keeps, watch, flows, marks, origins, groups.size, arriving=False)
     small, question, part = _cut(legs, question, chosen)
     found = _follow(small, question, rules)
-    totals = _sent_totals(legs, pays & ~fee, flows)
+    totals = _totals(legs, flows, subject, 2)
     if "poison" in found:
         found["poison"] = _poisoned(found["poison"], small, question, legs, sent, totals)
     answers = tuple(
@@ -205,7 +204,7 @@ def trace_destinations(
     narrowed = np.where(np.append(asked, [False])[question.watch], question.watch, -1).astype(np.int32)
     starts = np.arange(marks) < sent.size
     ways = _paths(small, part, replace(question, watch=narrowed), starts, paths)
-    ways_named = tuple(_named(way, int(small.payees.seed[leg])) for way, _, leg in ways)
+    ways_named = tuple(replace(way, category=int(small.payees.seed[leg])) for way, _, leg in ways)
     return Followed(totals, answers, ways_named, int(chosen.sum()))
 
 
@@ -231,27 +230,14 @@ def _numbered(chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.where(chosen, np.cumsum(chosen) - 1, -1)
 
 
-def _totals(owner_asset: NDArray[np.int32], owner: Any, amount: FloatArray) -> dict[int, float]:
-    totals: dict[int, float] = {}
-    assets, place = np.unique(owner_asset[owner], return_inverse=True)
-    for asset, total in zip(assets, np.bincount(place, amount, minlength=assets.size), strict=True):
-        totals[int(asset)] = float(total)
-    return {asset: total for asset, total in totals.items() if total > 0}
-
-
-def _sent_totals(legs: ChainLegs, pays: NDArray[np.bool_], flows: NDArray[np.bool_]) -> dict[int, float]:
-    """Return what the subject paid to others of each asset: its part of what was no change."""
-    n = legs.roles.size
-    event = np.repeat(np.arange(n), np.diff(legs.payees.start))
-    moved = np.bincount(event, np.where(flows, legs.payees.weight, 0.0), minlength=n)
-    whole = np.bincount(event, legs.payees.weight, minlength=n)
-    payer_event = np.repeat(np.arange(n), np.diff(legs.payers.start))
-    paid = np.bincount(payer_event, legs.payers.weight, minlength=n)
-    base = np.where(legs.roles == SWAP, whole, paid)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(base > 0, moved / base, 0.0)
-    share[(whole == 0) & (paid > 0)] = 1.0  # burned
-    return _totals(legs.owner_asset, legs.payers.owner[pays], (legs.payers.amount * share[payer_event])[pays])
+def _totals(
+    legs: ChainLegs, flows: NDArray[np.bool_], subject: NDArray[np.bool_], column: int
+) -> dict[int, float]:
+    """Return what the subject received (column 0) or paid (2) of each asset, as `total_flows` has it."""
+    owners = np.flatnonzero(subject)
+    total = total_flows(legs.payers, legs.payees, flows, legs.roles, subject.size)[owners, column]
+    some = total > 0
+    return dict(zip(legs.owner_asset[owners[some]].tolist(), total[some].tolist(), strict=True))
 
 
 def _cut(
@@ -412,7 +398,3 @@ def _step(part: _Part, small: _Small, payer: int, payee: int, carried: float) ->
         carried=carried,
         swap=bool(legs.roles[event] == SWAP),
     )
-
-
-def _named(path: Path, category: int) -> Path:
-    return Path(category, path.value, path.survived, path.steps)

@@ -30,6 +30,7 @@ from datasets.snapshot import (
     file_sha256,
     manifest_id,
     open_snapshot,
+    run_starts,
     text_keys,
 )
 from features.build import STEPS, Build, Progress, build_features, caip10_texts
@@ -227,7 +228,7 @@ def _write_addresses(build: Build, work: Path) -> None:
     _write_index(work, "form_index", forms)
     order = np.argsort(frame.entities, kind="stable")
     np.save(work / "members.npy", order.astype(np.uint32), allow_pickle=False)
-    np.save(work / "member_start.npy", _starts(frame.entities, len(frame.accounts)), allow_pickle=False)
+    np.save(work / "member_start.npy", run_starts(frame.entities, len(frame.accounts)), allow_pickle=False)
 
 
 def _write_exposures(build: Build, work: Path, row_of_node: NDArray[np.int64]) -> None:
@@ -258,7 +259,7 @@ def _write_exposures(build: Build, work: Path, row_of_node: NDArray[np.int64]) -
         }
     ).take(pa.array(order))
     _write_arrow(work / "exposures.arrow", table)
-    np.save(work / "exposure_start.npy", _starts(entity, build.nodes.size), allow_pickle=False)
+    np.save(work / "exposure_start.npy", run_starts(entity, build.nodes.size), allow_pickle=False)
 
 
 def _write_transfers(connection: duckdb.DuckDBPyConnection, work: Path, addresses: int) -> None:
@@ -284,7 +285,7 @@ def _write_transfers(connection: duckdb.DuckDBPyConnection, work: Path, addresse
     ).to_arrow_table()
     np.save(
         work / "transfer_start.npy",
-        _starts(by_transfer.column("transfer").to_numpy(), transfers.num_rows),
+        run_starts(by_transfer.column("transfer").to_numpy(), transfers.num_rows),
         allow_pickle=False,
     )
     _write_arrow(work / "transfer_legs.arrow", by_transfer.drop_columns(["transfer", "index"]))
@@ -297,7 +298,7 @@ def _write_transfers(connection: duckdb.DuckDBPyConnection, work: Path, addresse
     ).to_arrow_table()
     np.save(
         work / "address_start.npy",
-        _starts(by_address.column("address").to_numpy(), addresses),
+        run_starts(by_address.column("address").to_numpy(), addresses),
         allow_pickle=False,
     )
     _write_arrow(work / "address_legs.arrow", by_address.drop_columns(["address", "index"]))
@@ -401,12 +402,6 @@ def _write_index(work: Path, name: str, texts: list[str]) -> None:
     order = np.argsort(keys, kind="stable")
     np.save(work / f"{name}_keys.npy", keys[order], allow_pickle=False)
     np.save(work / f"{name}_rows.npy", order.astype(np.uint32), allow_pickle=False)
-
-
-def _starts(owner: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Return the offsets of each owner's run in a column that is sorted by owner: length `count` + 1."""
-    counts = np.bincount(owner.astype(np.int64), minlength=count)
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]).astype(np.int64)
 
 
 _BITCOIN = find_chain("bitcoin").caip2 + ":"

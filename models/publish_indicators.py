@@ -5,6 +5,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from datasets.snapshot import run_starts
+
 
 def arrange_indicators(found: pa.Table, row_of_node: NDArray[np.int64]) -> tuple[pa.Table, NDArray[np.int64]]:
     """Return the lines in the order of their entities' rows, and where each row's run begins.
@@ -28,5 +30,4 @@ def arrange_indicators(found: pa.Table, row_of_node: NDArray[np.int64]) -> tuple
             "values": found.column("values"),
         }
     ).take(pa.array(order))
-    runs = np.bincount(entity, minlength=row_of_node.size)
-    return table, np.concatenate([np.zeros(1, np.int64), np.cumsum(runs)]).astype(np.int64)
+    return table, run_starts(entity, row_of_node.size)

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from datasets.snapshot import run_starts
 from features.legs import ChainLegs, save_legs
 
 
@@ -97,6 +98,4 @@ def _by_entity(
     connection: duckdb.DuckDBPyConnection, query: str, addresses: int
 ) -> tuple[pa.Table, NDArray[np.int64]]:
     table = connection.sql(query).to_arrow_table()
-    counts = np.bincount(table.column("entity").to_numpy().astype(np.int64), minlength=addresses)
-    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
-    return table.drop_columns(["entity"]), starts
+    return table.drop_columns(["entity"]), run_starts(table.column("entity").to_numpy(), addresses)

@@ -7,7 +7,7 @@ import pytest
 
 from features.build import Build, build_features
 from tests.datasets.batches import Row
-from tests.features.ledgers import ETHER, ETHEREUM, TETHER, evm, import_claims, import_rows
+from tests.features.ledgers import ETHEREUM, TETHER, evm, import_claims, import_rows
 from tests.features.test_kinds import AS_OF, ETH, native, token
 
 POOL = (f"{ETHEREUM}:{evm('pool')}", "dex", "1", "2022-12-01T00:00:00Z")
@@ -121,4 +121,3 @@ def test_several_assets_for_one_are_weighed_by_their_value(tmp_path: Path) -> No
         friend = lines(build, "friend", 0)
         assert friend["darknet_market", 6] == (pytest.approx(350), 2)
         assert friend["unattributed:history_not_in_ledger", 6] == (pytest.approx(350), 2)
-    assert ETHER.decimals == 18
