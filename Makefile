@@ -13,6 +13,7 @@ test: .venv/dev.stamp tests/nodes/node_modules/run.stamp
 
 test-slow: .venv/dev.stamp tests/nodes/node_modules/run.stamp
 	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m "hypothesis and not slow" --hypothesis-profile=fresh
 
 check: .venv/dev.stamp
 	$(BIN)/ruff format --check .
