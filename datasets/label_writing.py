@@ -7,7 +7,7 @@ Of a list that comes in issues, a row is one unbroken period in which a claim ho
 first issue of the period, `published_at` the date that this one gives, `withdrawn_at` that of the first issue
 which lacks the claim. So the rows follow from the issues alone: an issue that comes late cuts a period in two
 or moves its beginning back, and `recorded_at` still says when this installation first heard of it. Issues of
-one date count as one, which says what any of them says. What an issue says twice has two rows.
+one date count as one, which says what any of them says. What an issue says twice it says once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -109,11 +109,10 @@ def write_labels(
     issue = {"kind": kind, "issued_at": claims.issued_at}
     with registered(connection, claim=_claim_table(ledger, claims.labels)):
         held, same = f"({_OF_KIND})", _same("said", "held", _SAME_CLAIM)
-        withdrawn, nth = 0, "1"
+        withdrawn, once = 0, ""
         if claims.issued_at is not None:
-            connection.execute(_HELD, {"kind": kind})
-            held, same, nth = "held", f"{same} AND held.nth = said.nth", _NTH
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE said AS SELECT *, {nth} AS nth FROM claim")  # noqa: S608
+            once = f"QUALIFY row_number() OVER (PARTITION BY {_CLAIM} ORDER BY n) = 1"
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE said AS FROM claim {once}")
         if claims.issued_at is not None and claims.covers:
             withdrawn = _withdraw(connection, path, {**issue, "covers": list(claims.covers)})
         connection.execute(
@@ -152,7 +151,7 @@ def write_labels(
         added = _write_new(connection, number=number, recorded_at=recorded_at)
     if kind in _LASTING_PLACES:
         _settle_positions(connection, number=number, issue=issue)
-    for table in ("new_claim", "said", "held"):
+    for table in ("new_claim", "said"):
         connection.execute(f"DROP TABLE IF EXISTS {table}")
     return Written(added, len(claims.labels) - added, withdrawn)
 
@@ -277,21 +276,6 @@ _OF_KIND = """
 
 _CLAIM = ", ".join(_SAME_CLAIM)
 
-_NTH = f"row_number() OVER (PARTITION BY {_CLAIM} ORDER BY n)"
-"""SQL: which of the rows of an issue that make the same claim it is, from 1."""
-
-_HELD = f"""
-    CREATE OR REPLACE TEMP TABLE held AS
-    SELECT *, 1 + coalesce(len(list_filter(
-        list(until) OVER (
-            PARTITION BY {_CLAIM} ORDER BY since, until DESC, label
-            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-        ), lambda other: other >= until
-    )), 0) AS nth
-    FROM ({_OF_KIND})
-"""  # noqa: S608  (column names of _SAME_CLAIM)
-"""Labels of a kind with `nth`: what is said twice is said once, so the second period lies in the first."""
-
 _KNOWN = """
     held.label IS NOT NULL AND CASE
         WHEN $issued_at::TIMESTAMP IS NULL
@@ -324,11 +308,11 @@ def _withdraw(connection: duckdb.DuckDBPyConnection, path: Path, issue: Mapping[
             WHERE f.kind = $kind AND f.issued_at = $issued_at
         )
         SELECT held.label, held.source, held.since, held.withdrawn_at AS until,
-               held.nth = 1 AND held.since <= $issued_at AND held.until > $issued_at AS alive,
+               held.since <= $issued_at AND held.until > $issued_at AS alive,
                held.since < $issued_at AND held.until > $issued_at
                AND held.source NOT IN (SELECT source FROM told) AND said.n IS NULL AS gone,
                said.n IS NULL AS unsaid
-        FROM held LEFT JOIN said ON said.nth = held.nth AND {_same("said", "held", _SAME_CLAIM)}
+        FROM ({_OF_KIND}) AS held LEFT JOIN said ON {_same("said", "held", _SAME_CLAIM)}
         WHERE list_contains($covers::VARCHAR[], held.source)
         """,  # noqa: S608  (column names of _SAME_CLAIM)
         issue,
@@ -393,26 +377,21 @@ def _settle_positions(
     """Give all periods of a claim the position that the first issue with it has."""
     # The file of this issue is written after its labels.
     connection.execute(
-        _HELD.replace("label_file USING (label_file)", _WITH_THIS), {**issue, "number": number}
-    )
-    connection.execute(
         f"""
         UPDATE label SET position = placed.first
         FROM (
             SELECT label, position, first_value(position) OVER (
-                PARTITION BY {_CLAIM}, nth ORDER BY since, label
+                PARTITION BY {_CLAIM} ORDER BY file.issued_at
             ) AS first
-            FROM held
+            FROM label JOIN (
+                SELECT label_file, issued_at FROM label_file WHERE kind = $kind
+                UNION ALL SELECT $number, $issued_at
+            ) AS file USING (label_file)
         ) AS placed
         WHERE label.label = placed.label AND placed.position <> placed.first
-        """  # noqa: S608  (column names of _SAME_CLAIM)
+        """,  # noqa: S608  (column names of _SAME_CLAIM)
+        {**issue, "number": number},
     )
-
-
-_WITH_THIS = """(
-    SELECT label_file, kind, issued_at FROM label_file
-    UNION ALL SELECT $number, $kind, $issued_at
-) AS label_file USING (label_file)"""
 
 
 def _claim_table(ledger: Ledger, labels: list[Label]) -> pa.Table:

@@ -291,8 +291,21 @@ def test_any_issues_in_any_order_are_the_same_periods(
             assert sorted(
                 (row["caip10"], row["entity"], row["category"], row["programmes"]) for row in held
             ) == sorted(
-                (label.account.caip10, label.entity, label.category, list(label.programmes)) for label in said
+                (*key, list(programmes))
+                for *key, programmes in {
+                    (label.account.caip10, label.entity, label.category, label.programmes) for label in said
+                }
             )
+
+
+def test_what_an_issue_says_twice_it_says_once(tmp_path: Path) -> None:
+    twice = Party("Mixer", ["CYBER2"], [("XBT", bitcoin(8)), ("XBT", bitcoin(8))])
+    path = write_sdn(tmp_path / "1.xml", [twice], issued="2025-01-01")
+    with open_ledger(tmp_path / "ledger.duckdb", write=True) as ledger:
+        result = import_labels(ledger, "ofac", path, recorded_at=RECORDED)
+        assert (result.labels, result.known) == (2, 1)
+        (row,) = label_rows(ledger).to_pylist()
+        assert row["position"] == "profile 500 feature 5000"
 
 
 @pytest.mark.parametrize("order", list(permutations(["2022-01-01", "2022-02-01", "2022-03-01"])))
