@@ -1,1 +1,1 @@
-"""What people decide, in SQLite: the API keys."""
+"""What people decide, in SQLite: the API keys, the cases."""
