@@ -1,7 +1,9 @@
 """Trained models on disk: one folder a version, named by the hash of what is in it.
 
 models/
-├── CURRENT                 the version in use; swapped by an atomic rename
+├── CURRENT                 the version in use, the champion; swapped by an atomic rename
+├── HISTORY                 who promoted what, and who took it back (models/promotion.py)
+├── comparisons/            champion against challenger (models/compare.py)
 └── m-<12 hex>/
     ├── manifest.json       SHA-256 of every other file; the version is the hash of this list
     ├── model.txt           the trees, in LightGBM's text
@@ -9,8 +11,9 @@ models/
     ├── features.json       names in order, catalogue hash
     ├── splits.json         moments, hashed owners per fold, what was left out
     ├── metrics.json        the model and its baselines on the test fold
-    ├── card.json, card.md  what it is, what it was trained on, what it must not be used for
-No file holds a wall-clock time, so that the same input gives the same version.
+    ├── reference.json      distributions that drift is measured from (models/drift.py); older models lack it
+    └── card.json, card.md  what it is, what it was trained on, what it must not be used for
+No file of a version holds a wall-clock time, so that the same input gives the same version.
 """
 
 import hashlib
@@ -43,6 +46,7 @@ FILES = (
     "model.txt",
     "splits.json",
 )
+REFERENCE = "reference.json"
 _VERSION = re.compile(r"m-[0-9a-f]{12}")
 
 
@@ -170,10 +174,12 @@ def pack_files(
     metrics: Mapping[str, Any],
     card: Mapping[str, Any],
     card_text: str,
+    reference: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:
-    """Return the text of every file of a model folder."""
+    """Return the text of every file of a model folder; `reference` is what `models.drift` made of a frame."""
     fitted = asdict(calibration) | {"offset": calibration.offset}
-    return {
+    kept = {} if reference is None else {REFERENCE: write_json(reference)}
+    return kept | {
         "model.txt": trees,
         "calibration.json": write_json({"calibration": fitted, "thresholds": asdict(thresholds)}),
         "features.json": write_json({"names": list(names), "catalogue_hash": catalogue_hash}),
@@ -185,14 +191,14 @@ def pack_files(
 
 
 def save_model(models_folder: Path, files: Mapping[str, str]) -> Path:
-    """Write a model folder, make it current, and return it.
+    """Write a model folder and return it: a challenger, or the champion where there is none to use.
 
     Everything is written and synced under a temporary name first: whenever the process dies, `CURRENT`
-    names a whole model. Saving what is there already changes nothing but `CURRENT`.
+    names a whole model. Saving what is there already changes nothing.
     """
-    if sorted(files) != sorted(FILES):
+    if sorted(set(files) - {REFERENCE}) != sorted(FILES):
         raise ValueError(f"a model folder holds {FILES}, not {sorted(files)}")
-    sums = {name: _sha256(files[name].encode()) for name in FILES}
+    sums = {name: _sha256(files[name].encode()) for name in sorted(files)}
     version = _version_of(sums)
     folder = models_folder / version
     models_folder.mkdir(parents=True, exist_ok=True)
@@ -200,7 +206,7 @@ def save_model(models_folder: Path, files: Mapping[str, str]) -> Path:
     if not _is_whole(folder):
         written = Path(tempfile.mkdtemp(prefix=f".{version}-{os.getpid()}-", dir=models_folder))
         try:
-            for name in FILES:
+            for name in sorted(files):
                 _write_synced(written / name, files[name])
             manifest = {"format": FORMAT, "version": version, "files": sums}
             _write_synced(written / "manifest.json", write_json(manifest))
@@ -213,7 +219,9 @@ def save_model(models_folder: Path, files: Mapping[str, str]) -> Path:
             shutil.rmtree(written, ignore_errors=True)
             raise
         _sync_folder(models_folder)
-    set_current(models_folder, version)
+    champion = current_version(models_folder)
+    if champion is None or not _is_whole(models_folder / champion):
+        set_current(models_folder, version)
     return folder
 
 
@@ -233,13 +241,26 @@ def current_model(models_folder: Path) -> Model | None:
 
     Raises ModelDamaged where `CURRENT` names no model, or a broken one.
     """
+    if not (models_folder / CURRENT).is_file():
+        return None
+    version = current_version(models_folder)
+    if version is None:
+        raise ModelDamaged(models_folder / CURRENT, why="it names no model of this folder")
+    return load_model(models_folder / version)
+
+
+def current_version(models_folder: Path) -> str | None:
+    """Return the version that `CURRENT` names, whole or not; None where it names no model of the folder."""
     pointer = models_folder / CURRENT
     if not pointer.is_file():
         return None
     version = pointer.read_text(encoding="utf-8", errors="replace").strip()
-    if not _VERSION.fullmatch(version) or not (models_folder / version).is_dir():
-        raise ModelDamaged(pointer, why="it names no model of this folder")
-    return load_model(models_folder / version)
+    return version if is_version(models_folder, version) else None
+
+
+def is_version(models_folder: Path, version: str) -> bool:
+    """Return whether the folder holds a model of that version, whole or not."""
+    return _VERSION.fullmatch(version) is not None and (models_folder / version).is_dir()
 
 
 def list_models(models_folder: Path) -> list[Model]:
@@ -251,13 +272,24 @@ def list_models(models_folder: Path) -> list[Model]:
 
 
 def add_model(models_folder: Path, folder: Path) -> Model:
-    """Take over a model that was trained elsewhere, and make it current.
+    """Take over a model that was trained elsewhere: a challenger, or the champion where there is none.
 
     Raises ModelMissing and ModelDamaged as `load_model` does; then nothing has changed.
     """
     load_model(folder)
     _, files = _read_files(folder)
     return load_model(save_model(models_folder, files))
+
+
+def read_reference(folder: Path) -> dict[str, Any] | None:
+    """Return what drift of the model of `folder` is measured from, or None where it has none.
+
+    Raises ModelMissing and ModelDamaged as `load_model` does.
+    """
+    if not folder.is_dir():
+        raise ModelMissing(folder)
+    text = _read_files(folder)[1].get(REFERENCE)
+    return None if text is None else cast(dict[str, Any], json.loads(text))
 
 
 def load_model(folder: Path) -> Model:
@@ -304,7 +336,8 @@ def _read_files(folder: Path) -> tuple[str, dict[str, str]]:
     if form != FORMAT:
         raise ModelDamaged(folder, why=f"its format is {form!s:.20}, this version knows {FORMAT}")
     files = {}
-    for name in FILES:
+    names = (*FILES, REFERENCE) if REFERENCE in recorded else FILES
+    for name in names:
         try:
             content = (folder / name).read_bytes()
         except FileNotFoundError:
@@ -314,7 +347,7 @@ def _read_files(folder: Path) -> tuple[str, dict[str, str]]:
         if _sha256(content) != recorded.get(name):
             raise ModelDamaged(folder, why=f"{name} does not have its recorded hash")
         files[name] = content.decode()
-    if version != _version_of({name: recorded[name] for name in FILES}):
+    if sorted(recorded) != sorted(names) or version != _version_of({name: recorded[name] for name in names}):
         raise ModelDamaged(folder, why="manifest.json does not have the hash of its version")
     return version, files
 

@@ -12,11 +12,14 @@ from chains.errors import ModelDamaged, ModelMismatch, ModelMissing
 from models.registry import (
     CURRENT,
     FILES,
+    REFERENCE,
     Model,
     Population,
     current_model,
+    current_version,
     list_models,
     load_model,
+    read_reference,
     save_model,
     set_current,
 )
@@ -29,9 +32,14 @@ def folder(models_folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(models_folder, tmp_path / "models"))
 
 
+def files_of(folder: Path) -> dict[str, str]:
+    """Return the text of every file of a model but its manifest."""
+    return {path.name: path.read_text() for path in folder.iterdir() if path.name != "manifest.json"}
+
+
 def other_files(folder: Path, version: str) -> dict[str, str]:
     """Return the files of another version: the same model with another card."""
-    files = {name: (folder / version / name).read_text() for name in FILES}
+    files = files_of(folder / version)
     return files | {"card.md": files["card.md"] + "\nRead once more.\n"}
 
 
@@ -177,24 +185,57 @@ def test_a_pointer_that_names_no_model_is_refused(folder: Path, text: str) -> No
         current_model(folder)
 
 
-def test_a_new_model_becomes_current_and_the_old_one_stays(model: Model, folder: Path) -> None:
+def test_a_new_model_is_a_challenger_until_it_is_made_current(model: Model, folder: Path) -> None:
     saved = save_model(folder, other_files(folder, model.version))
+    assert current_version(folder) == model.version != saved.name
+    assert {m.version for m in list_models(folder)} == {model.version, saved.name}
+    set_current(folder, saved.name)
     found = current_model(folder)
     assert found is not None
-    assert saved.name == found.version != model.version
-    assert {m.version for m in list_models(folder)} == {model.version, found.version}
-    set_current(folder, model.version)
-    back = current_model(folder)
-    assert back is not None
-    assert back.version == model.version
+    assert found.version == saved.name
     with pytest.raises(ModelMissing):
         set_current(folder, "m-000000000000")
 
 
 def test_saving_a_damaged_model_again_mends_it(model: Model, folder: Path, models_folder: Path) -> None:
     (folder / model.version / "model.txt").unlink()
-    save_model(folder, {name: (models_folder / model.version / name).read_text() for name in FILES})
+    assert save_model(folder, files_of(models_folder / model.version)).name == model.version
     assert load_model(folder / model.version).version == model.version
+
+
+def test_what_drift_is_measured_from_is_part_of_the_version(model: Model, folder: Path) -> None:
+    files = files_of(folder / model.version)
+    files.pop(REFERENCE, None)
+    plain = save_model(folder, files)
+    assert read_reference(plain) is None
+    kept = save_model(folder, files | {REFERENCE: '{"rows": 1}'})
+    assert kept.name != plain.name
+    assert read_reference(kept) == {"rows": 1}
+    assert load_model(kept).version == kept.name
+    (kept / REFERENCE).write_text('{"rows": 2}')
+    with pytest.raises(ModelDamaged, match="reference.json does not have its recorded hash"):
+        read_reference(kept)
+    (kept / REFERENCE).unlink()
+    with pytest.raises(ModelDamaged, match="reference.json is absent"):
+        load_model(kept)
+    with pytest.raises(ModelMissing):
+        read_reference(folder / "m-000000000000")
+
+
+@pytest.mark.parametrize("harm", ["no pointer", "a pointer to nothing", "a broken model"])
+def test_a_new_model_takes_the_place_of_a_champion_that_cannot_be_used(
+    model: Model, folder: Path, harm: str
+) -> None:
+    files = other_files(folder, model.version)
+    if harm == "no pointer":
+        (folder / CURRENT).unlink()
+    elif harm == "a pointer to nothing":
+        (folder / CURRENT).write_text("m-000000000000\n")
+    else:
+        (folder / model.version / "model.txt").write_text("")
+    assert current_version(folder) == (model.version if harm == "a broken model" else None)
+    saved = save_model(folder, files)
+    assert current_version(folder) == saved.name != model.version
 
 
 def test_a_folder_with_other_files_is_not_saved(folder: Path, model: Model) -> None:
@@ -220,7 +261,7 @@ def save_and_die(folder: Path, files: dict[str, str], at: int) -> bool:
                     os.kill(os.getpid(), signal.SIGKILL)
 
         sys.addaudithook(count)
-        save_model(folder, files)
+        set_current(folder, save_model(folder, files).name)
         os._exit(0)
     _, status = os.waitpid(child, 0)
     return os.WIFSIGNALED(status)
