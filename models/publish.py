@@ -36,9 +36,10 @@ from datasets.snapshot import (
 from features.build import STEPS, Build, Progress, build_features, caip10_texts
 from features.catalogue import CATALOGUE, catalogue_hash
 from features.indicators.find import find_indicators
+from models.drift import write_drift
 from models.publish_indicators import arrange_indicators
 from models.publish_tracing import KeptChains, arrange_merges, arrange_refusals
-from models.registry import Model, current_model
+from models.registry import Model, current_model, read_reference
 from models.score import score_frame
 
 PUBLISH_STEPS = (*STEPS, "score addresses", "write snapshot")
@@ -135,6 +136,9 @@ def _write(
     labels = _write_labels(connection, work, frame.as_of)
     if model is not None:
         shutil.copytree(work.parents[1] / "models" / model.version, work / "model")
+        if log_odds is not None:
+            reference = read_reference(work / "model")
+            write_drift(work, reference, frame, log_odds, model.thresholds, model=model.version)
 
     manifest: dict[str, Any] = {
         "format": FORMAT,

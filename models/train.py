@@ -15,6 +15,7 @@ from chains.errors import TooFewRows
 from features.catalogue import find_feature
 from features.frame import FeatureFrame
 from models.card import LIMITS, NOT_FOR, describe_reach, write_card
+from models.drift import describe_reference
 from models.evaluate import evaluate_fits, find_thresholds
 from models.fit import PARAMETERS, Fit, fit_columns
 from models.folds import Folds, Moments, Rows, plan_moments, split_rows
@@ -44,7 +45,7 @@ def train_model(
     prevalence: float = PREVALENCE,
     progress: Callable[[int, int], None] | None = None,
 ) -> Model:
-    """Train a model, save it under `out` as the current one, and return it as loaded from there.
+    """Train a model, save it under `out`, and return it as loaded from there.
 
     `targets` has one row an account, as `datasets.splits` makes it. Which rows serve for what is told at
     `split_rows`. The number of trees is chosen by cross-validation over the owners
@@ -105,6 +106,7 @@ def train_model(
             metrics=metrics,
             card=card,
             card_text=write_card(card),
+            reference=describe_reference(train[-1], model.log_odds(train[-1].values), thresholds),
         ),
     )
     return load_model(folder)

@@ -213,10 +213,10 @@ def test_what_drift_is_measured_from_is_part_of_the_version(model: Model, folder
     assert read_reference(kept) == {"rows": 1}
     assert load_model(kept).version == kept.name
     (kept / REFERENCE).write_text('{"rows": 2}')
-    with pytest.raises(ModelDamaged, match="reference.json does not have its recorded hash"):
+    with pytest.raises(ModelDamaged, match=r"reference\.json does not have its recorded hash"):
         read_reference(kept)
     (kept / REFERENCE).unlink()
-    with pytest.raises(ModelDamaged, match="reference.json is absent"):
+    with pytest.raises(ModelDamaged, match=r"reference\.json is absent"):
         load_model(kept)
     with pytest.raises(ModelMissing):
         read_reference(folder / "m-000000000000")
