@@ -31,6 +31,9 @@ MARGIN = 13
 LINES = 3
 """How many of one kind are shown; the rest is counted, and stands in --json."""
 
+_PLAIN_SPACES = dict.fromkeys((0xA0, 0x202F), " ")
+"""Spaces at which no line breaks, as Russian writes them in numbers: not every terminal shows them."""
+
 NAME_LIMIT = 60
 """Characters of one text of a third party: a name, a source, a reference."""
 
@@ -220,7 +223,10 @@ def _kind(indicator: "Indicator") -> str:
 
 
 def _describe_reasons(screening: Screening) -> list[str]:
-    return [f"{'+' if reason.contribution > 0 else '-'} {reason.text}" for reason in screening.reasons]
+    return [
+        f"{'+' if reason.contribution > 0 else '-'} {reason.text.translate(_PLAIN_SPACES)}"
+        for reason in screening.reasons
+    ]
 
 
 def _join(remarks: Sequence[Remark]) -> list[str]:

@@ -263,7 +263,7 @@ class ReasonShape(Shape):
     feature: str
     value: float | None
     contribution: float = Field(description="what it adds to the log-odds; below 0 lowers the score")
-    text: str
+    text: str = Field(description="for a person; English, Russian or Chinese, as was asked for")
 
 
 class RemarkShape(Shape):

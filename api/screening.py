@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from chains.address import Account, candidate_accounts, find_chain, key_form, parse_account
 from chains.errors import AddressError
 from datasets.taxonomy import Taxonomy, load_taxonomy
+from features.words.languages import ENGLISH, require_language
 from models.rules import (
     MIN_HISTORY_SHARE,
     MIN_TRANSFERS,
@@ -141,12 +142,15 @@ def screen(
     *,
     chain: str | None = None,
     caller: str = LOCAL,
+    language: str = ENGLISH,
 ) -> Screening:
     """Screen the address `text`: a CAIP-10 id, or a bare address with or without `chain`.
 
-    `model` is the one that the snapshot was scored with, or None. The same snapshot, account and caller give
-    the same answer under the same id. Raises AddressError, UnknownChain and AmbiguousAddress.
+    `model` is the one that the snapshot was scored with, or None. The texts of its reasons are in `language`.
+    The same snapshot, account and caller give the same answer under the same id. Raises AddressError,
+    UnknownChain and AmbiguousAddress, and InputError for a language without words.
     """
+    require_language(language)
     account = resolve_account(text, snapshot, chain=chain)
     taxonomy = load_taxonomy()
     caip10, key = account.caip10, key_form(account.address)
@@ -158,7 +162,7 @@ def screen(
     summary = None if row is None else snapshot.summary(row)
     coverage = {} if row is None else snapshot.coverage(row)
     evidence = gather_evidence(exposures, (*labels, *entity_labels), sanctions, taxonomy)
-    scored = None if row is None else _score(account, row, snapshot, model)
+    scored = None if row is None else _score(account, row, snapshot, model, language)
 
     unknown = _list_unknown(account, summary, coverage.get("history_share"), model, scored)
     if lacks_prices(exposures, taxonomy):
@@ -269,7 +273,9 @@ def gather_evidence(
     )
 
 
-def _score(account: Account, row: int, snapshot: "Snapshot", model: "Model | None") -> Scored | None:
+def _score(
+    account: Account, row: int, snapshot: "Snapshot", model: "Model | None", language: str
+) -> Scored | None:
     log_odds = snapshot.log_odds(row)
     if model is None or log_odds is None:
         return None
@@ -287,7 +293,7 @@ def _score(account: Account, row: int, snapshot: "Snapshot", model: "Model | Non
         rank=_rank(level, model),
         fits=fits,
         probability=Probability(value, model.calibration.prevalence) if fits else None,
-        reasons=tuple(explain(model, snapshot.features(row))),
+        reasons=tuple(explain(model, snapshot.features(row), language=language)),
     )
 
 

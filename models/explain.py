@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from features.catalogue import describe_reason, find_feature
+from features.catalogue import find_feature
+from features.words.describe import describe_reason
+from features.words.languages import ENGLISH
 from models.registry import Model
 
 
@@ -22,8 +24,12 @@ class Reason:
     text: str
 
 
-def explain(model: Model, row_values: NDArray[np.float64], top: int = 8) -> list[Reason]:
+def explain(
+    model: Model, row_values: NDArray[np.float64], top: int = 8, *, language: str = ENGLISH
+) -> list[Reason]:
     """Return the `top` features that moved the score of one row [k] most, the strongest first.
+
+    Their texts are in `language`: one of `features.words.languages.LANGUAGES`, else InputError.
 
     Features that moved nothing are left out. The contributions of all features and the base sum to the
     log-odds (`Model.contributions`); those left out here are the rest of that sum.
@@ -31,13 +37,13 @@ def explain(model: Model, row_values: NDArray[np.float64], top: int = 8) -> list
     parts = model.contributions(np.asarray(row_values, dtype=np.float64).reshape(1, -1))[0, :-1]
     moved = [i for i in range(len(model.names)) if parts[i] != 0]
     moved.sort(key=lambda i: (-abs(parts[i]), model.names[i]))
-    return [_reason(model.names[i], float(row_values[i]), float(parts[i])) for i in moved[:top]]
+    return [_reason(model.names[i], float(row_values[i]), float(parts[i]), language) for i in moved[:top]]
 
 
-def _reason(name: str, value: float, contribution: float) -> Reason:
+def _reason(name: str, value: float, contribution: float, language: str) -> Reason:
     return Reason(
         feature=name,
         value=None if math.isnan(value) else value,
         contribution=contribution,
-        text=describe_reason(find_feature(name), value),
+        text=describe_reason(find_feature(name), value, language),
     )

@@ -5,13 +5,23 @@ from typing import Annotated
 
 import typer
 
-from api.commands.common import Dir, Json, new_group, read_settings, say, say_bytes, say_json, say_table
+from api.commands.common import (
+    Dir,
+    InLanguage,
+    Json,
+    new_group,
+    read_settings,
+    say,
+    say_bytes,
+    say_json,
+    say_table,
+)
 from chains.errors import InputError
 
 keys = new_group("API keys: who may ask over HTTP.")
 
 
-def screen_addresses(
+def screen_addresses(  # noqa: PLR0917  (each parameter is an option of the command)
     addresses: Annotated[
         list[str], typer.Argument(help="CAIP-10 ids, or bare addresses.", metavar="ADDRESS...")
     ],
@@ -21,13 +31,15 @@ def screen_addresses(
     caller: Annotated[
         str, typer.Option("--caller", metavar="ID", help="Answer as to the API key of this id.")
     ] = "local",
+    language: InLanguage = "en",
     folder: Dir = None,
     as_json: Json = False,
 ) -> None:
     """Screen addresses: level, why, what is unknown.
 
-    Answers from the current snapshot. With --json each line is the answer that the service gives. Ends
-    with 1 where any address was refused.
+    Answers from the current snapshot. With --json each line is the answer that the service gives. --language
+    turns the reasons of the score (`score from`; `reasons` in JSON) into Russian or Chinese; all else stays
+    English. Ends with 1 where any address was refused.
     """
     settings = read_settings(folder)
     from api.answers import answer_screening
@@ -39,7 +51,9 @@ def screen_addresses(
     refused = False
     for number, address in enumerate(addresses):
         try:
-            screening = screen(address, served.snapshot, served.model, chain=chain, caller=caller)
+            screening = screen(
+                address, served.snapshot, served.model, chain=chain, caller=caller, language=language
+            )
         except InputError as error:
             typer.echo(f"silkscreen: {error}", err=True)
             refused = True

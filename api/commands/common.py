@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chains.errors import InputError
+from features.words.languages import Language
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -29,6 +30,9 @@ Threads = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
+InLanguage = Annotated[
+    Language, typer.Option("--language", help="Language of the words about features; all else is English.")
+]
 
 
 def new_group(summary: str) -> typer.Typer:

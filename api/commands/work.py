@@ -7,6 +7,7 @@ import typer
 
 from api.commands.common import (
     Dir,
+    InLanguage,
     Json,
     Threads,
     code_version,
@@ -176,12 +177,19 @@ def describe_features(
     names: Annotated[
         list[str] | None, typer.Argument(help="Features to describe in full.", metavar="[NAME...]")
     ] = None,
+    language: InLanguage = "en",
     as_json: Json = False,
 ) -> None:
-    """List every feature, or describe some in full."""
+    """List every feature, or describe some in full.
+
+    --language turns what each means, its group and its unit into Russian or Chinese.
+    """
     from dataclasses import asdict
 
     from features.catalogue import CATALOGUE
+    from features.words.describe import read_words
+
+    words = read_words(language)
 
     by_name = {feature.name: feature for feature in CATALOGUE}
     for name in names or ():
@@ -191,16 +199,25 @@ def describe_features(
             )
     chosen = [by_name[name] for name in names] if names else list(CATALOGUE)
     if as_json:
-        say_json([asdict(feature) for feature in chosen])
+        said = [
+            {
+                "meaning": words.meanings[feature.name],
+                "text": words.texts[feature.name],
+                "unknown": words.unknown_texts.get(feature.name),
+            }
+            for feature in chosen
+        ]
+        say_json([asdict(feature) | translated for feature, translated in zip(chosen, said, strict=True)])
     elif names:
         for feature in chosen:
-            say(f"{feature.name} ({feature.group}, {feature.unit}, of the {feature.level})")
-            say(f"  {feature.meaning}")
+            say(f"{feature.name} ({words.groups[feature.group]}; {words.levels[feature.level]})")
+            say(f"  {words.meanings[feature.name]}")
+            say(f"  {feature.unit}: {words.units[feature.unit]}")
             say(f"  computed by {'features/sql/' + feature.sql if feature.sql else 'tracing of value'}")
     else:
         for feature in chosen:
-            say(f"{feature.name:<44}{feature.group}")
-            say(f"  {feature.meaning}")
+            say(f"{feature.name:<44}{words.groups[feature.group]}")
+            say(f"  {words.meanings[feature.name]}")
 
 
 def _describe_model(model: Any, current: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
-from fastapi import Depends, Request, Response, Security
+from fastapi import Depends, Header, Query, Request, Response, Security
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
 from starlette.exceptions import HTTPException
@@ -12,6 +12,7 @@ from api.access import HEADERS
 from api.examples import ERRORS
 from api.schemas import ErrorAnswer
 from api.serving import Serving
+from features.words.languages import Language, choose_language
 
 KEY_SCHEMES = [
     Security(
@@ -48,8 +49,22 @@ def get_caller_id(request: Request) -> str:
     return caller_id
 
 
+def get_language(
+    language: Annotated[
+        Language | None,
+        Query(description="language of the reasons' `text`; by default Accept-Language decides"),
+    ] = None,
+    accept_language: Annotated[
+        str, Header(description="counts where there is no `language`; English where it names none of these")
+    ] = "",
+) -> Language:
+    """Return the language that the request asks for."""
+    return language or choose_language(accept_language)
+
+
 ServingNow = Annotated[Serving, Depends(get_serving)]
 CallerId = Annotated[str, Depends(get_caller_id)]
+AskedLanguage = Annotated[Language, Depends(get_language)]
 
 
 class JsonRoute(APIRoute):

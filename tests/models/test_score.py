@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from chains.errors import ModelMismatch
-from features.catalogue import describe_reason, find_feature
+from features.catalogue import find_feature
+from features.words.describe import describe_reason
 from models.explain import explain
 from models.registry import Model
 from models.score import score_frame
