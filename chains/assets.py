@@ -14,6 +14,7 @@ from chains.ledger import Asset
 from chains.registry import Chain, find_chain
 
 SIMULATED_TOKEN = "0x5157000000000000000000000000000000005553"  # noqa: S105  (a contract, not a secret)
+SIMULATED_COIN = "0x515700000000000000000000000000000000574d"
 
 MAX_DECIMALS = 38
 MAX_SYMBOL = 32
@@ -45,6 +46,7 @@ _TOKENS: tuple[tuple[str, str, str, int, bool], ...] = (
     ("tron", "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t", "USDT", 6, True),
     ("tron", "TEkxiTehnzSmSe2XqrBj4w32RUN966rdz8", "USDC", 6, True),
     ("simulated-token", SIMULATED_TOKEN, "SUSD", 6, True),
+    ("simulated-token", SIMULATED_COIN, "WSIM", 8, False),
 )
 
 # ISO 4217: codes in use, by the number of digits after the point

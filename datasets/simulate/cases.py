@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.simulate.cast import Cast
-from datasets.simulate.clock import DAY, Floats, Ints, make_generator
+from datasets.simulate.cast import TOKEN, Cast
+from datasets.simulate.clock import DAY, Floats, Ints, draw_delays, make_generator
 from datasets.simulate.dials import Dials
 from datasets.simulate.roles import ROLES
 
@@ -16,7 +16,8 @@ class Cases:
     """`closed[owner]` is the second at which its case becomes public, −1 for none; the rest are owners.
 
     `wrong` got the label of the other side; `stopped` trade no more; `seized` and `dusted` see what the
-    public does next.
+    public does next. `frozen[owner]` is the second from which the issuer of the dollar token holds its main
+    account, −1 for never: later than the case, in the order of days.
     """
 
     closed: Ints
@@ -24,6 +25,14 @@ class Cases:
     stopped: Ints
     seized: Ints
     dusted: Ints
+    frozen: Ints
+
+    def hold(self, cast: Cast, time: Ints, payer: Ints) -> NDArray[np.bool_]:
+        """Tell which payments of wallets a freeze stops: those of dollars from the frozen account."""
+        owner = cast.wallet_owner[payer]
+        held = self.frozen[owner]
+        stops: NDArray[np.bool_] = (held >= 0) & (time >= held) & (payer == cast.main[owner, TOKEN])
+        return stops
 
     def allow(self, time: Ints, payer: Ints, payee: Ints) -> NDArray[np.bool_]:
         """Tell which payments between owners still take place: those who stopped neither pay nor are paid."""
@@ -52,12 +61,20 @@ def close_cases(seed: int, dials: Dials, cast: Cast) -> Cases:
     owners = np.flatnonzero(found)
     drug = owners[cast.drug[owners]]
     stopped = np.concatenate([drug[rng.random(len(drug)) < dials.stopped], owners[~cast.drug[owners]][::9]])
+    seized = drug[rng.random(len(drug)) < dials.seized]
+    dusted = owners[rng.random(len(owners)) < dials.dusted]
+    wrong = owners[rng.random(len(owners)) < dials.label_error]
+    left = drug[(cast.main[drug, TOKEN] >= 0) & ~np.isin(drug, seized)]
+    held = left[rng.random(len(left)) < dials.frozen]
+    frozen = np.full(cast.owners, -1)
+    frozen[held] = closed[held] + draw_delays(rng, 72.0, 0.7, len(held))
     return Cases(
         closed=closed,
-        wrong=owners[rng.random(len(owners)) < dials.label_error],
+        wrong=wrong,
         stopped=np.sort(stopped),
-        seized=drug[rng.random(len(drug)) < dials.seized],
-        dusted=owners[rng.random(len(owners)) < dials.dusted],
+        seized=seized,
+        dusted=dusted,
+        frozen=frozen,
     )
 
 

@@ -10,11 +10,14 @@ from datasets.simulate.clock import DAYS, Floats, Ints, make_generator
 from datasets.simulate.dials import Dials
 from datasets.simulate.roles import NUMBER, ROLES, Habit
 
-UTXO, TOKEN = 0, 1
-"""The two chains, as columns of the wallet tables."""
+UTXO, TOKEN, WRAPPED = 0, 1, 2
+"""The two chains, and the coin as a token of the token chain: the columns of the wallet tables."""
 
 _HABITS = tuple(Habit.__dataclass_fields__)
 _SHARES = ("rounded", "evening", "kept")
+_ONE_ADDRESS = ("mining_pool", "bridge")  # services without deposit addresses of their customers
+_PASSING = ("drop_account", "courier_payout")
+_MOST_FRESH = 60
 _GROUPED = ("drug_treasury", "employer")  # who heads a network or a business
 _MEMBERS: Mapping[str, str] = {
     "vendor_shop": "drug_treasury",
@@ -34,9 +37,12 @@ _MEMBERS: Mapping[str, str] = {
 class Cast:
     """Owners by number, wallets by number; −1 is none. `main[owner, chain]` is an owner's usual wallet.
 
-    `deposit[owner, UTXO]` is where a service takes deposits, one address a customer; on the token chain a
-    deposit address belongs to the service's main wallet. `start` and `end` are days, `size` scales how often
-    an owner trades, `habit[name]` holds one value an owner.
+    A wallet holds one asset. The one in column `WRAPPED` is the same account as that in `TOKEN`, whose number
+    `wallet_account` gives. `deposit[owner, UTXO]` is where a service takes deposits, one address a customer;
+    on the token chain a deposit address belongs to the service's main wallet. `aside` is kept apart from
+    `main`; `fresh[owner, chain]` is the first of the `fresh_many` wallets that an owner takes into use one
+    after the other. `start` and `end` are days, `size` scales how often an owner trades, `habit[name]` holds
+    one value an owner.
     """
 
     role: Ints
@@ -50,8 +56,11 @@ class Cast:
     deposit: Ints
     cold: Ints
     aside: Ints
+    fresh: Ints
+    fresh_many: Ints
     wallet_owner: Ints
     wallet_chain: Ints
+    wallet_account: Ints
     wallet_kind: tuple[str, ...]
 
     @property
@@ -63,6 +72,11 @@ class Cast:
     def drug(self) -> NDArray[np.bool_]:
         """Whether an owner is in the drug trade, by owner."""
         return np.isin(self.role, [i for i, role in enumerate(ROLES) if role.drug])
+
+    @property
+    def hiding(self) -> NDArray[np.bool_]:
+        """Whether an owner is in the drug trade and no service, by owner: those whom evasion is about."""
+        return np.isin(self.role, [i for i, role in enumerate(ROLES) if role.drug and not role.service])
 
     def of(self, *names: str) -> Ints:
         """Return the owners of these roles, ascending."""
@@ -80,7 +94,7 @@ class Cast:
 
 
 def make_cast(seed: int, dials: Dials, scale: float) -> Cast:
-    """Draw the owners of a world of `scale` × 138,000 transfers."""
+    """Draw the owners of a world of `scale` × 150,000 transfers."""
     rng = make_generator(seed, "cast")
     counts = [_count_owners(role.count, scale, service=role.service or role.count == 1) for role in ROLES]
     role = np.repeat(np.arange(len(ROLES)), counts)
@@ -90,6 +104,7 @@ def make_cast(seed: int, dials: Dials, scale: float) -> Cast:
     size = np.where(shops, np.exp(rng.normal(-0.45, 0.6, owners)), 1.0)
     wallets = _Wallets()
     main, deposit, cold, aside = _open_wallets(rng, role, wallets)
+    fresh, fresh_many = _open_fresh(role, main, end - start, dials, wallets)
     exchanges = np.flatnonzero(role == NUMBER["exchange"])
     popular = np.array([0.34, 0.26, 0.18, 0.13, 0.09])[: len(exchanges)]
     home = rng.choice(exchanges, size=owners, p=popular / popular.sum())
@@ -105,8 +120,11 @@ def make_cast(seed: int, dials: Dials, scale: float) -> Cast:
         deposit=deposit,
         cold=cold,
         aside=aside,
+        fresh=fresh,
+        fresh_many=fresh_many,
         wallet_owner=np.array(wallets.owner),
         wallet_chain=np.array(wallets.chain),
+        wallet_account=np.array(wallets.account),
         wallet_kind=tuple(wallets.kind),
     )
 
@@ -118,12 +136,20 @@ class _Wallets:
         self.owner: list[int] = []
         self.chain: list[int] = []
         self.kind: list[str] = []
+        self.account: list[int] = []
 
-    def open(self, owner: int, chain: int, kind: str) -> int:
+    def open(self, owner: int, chain: int, kind: str, account: int = -1) -> int:
         self.owner.append(owner)
         self.chain.append(chain)
         self.kind.append(kind)
+        self.account.append(account if account >= 0 else len(self.owner) - 1)
         return len(self.owner) - 1
+
+    def open_both(self, owner: int, chain: int, kind: str, table: Ints) -> None:
+        """Open a wallet, and with one on the token chain that for the second token."""
+        table[owner, chain] = self.open(owner, chain, kind)
+        if chain == TOKEN:
+            table[owner, WRAPPED] = self.open(owner, WRAPPED, kind, int(table[owner, TOKEN]))
 
 
 def _count_owners(count: int, scale: float, *, service: bool) -> int:
@@ -143,10 +169,7 @@ def _draw_lives(rng: np.random.Generator, role: Ints) -> tuple[Floats, Floats]:
 
 def _open_wallets(rng: np.random.Generator, role: Ints, wallets: _Wallets) -> tuple[Ints, Ints, Ints, Ints]:
     owners = len(role)
-    main = np.full((owners, 2), -1)
-    deposit = np.full((owners, 2), -1)
-    cold = np.full((owners, 2), -1)
-    aside = np.full(owners, -1)
+    main, deposit, cold, aside = (np.full((owners, 3), -1) for _ in range(4))
     draws = rng.random(owners)
     for owner in range(owners):
         kind = ROLES[role[owner]]
@@ -155,16 +178,34 @@ def _open_wallets(rng: np.random.Generator, role: Ints, wallets: _Wallets) -> tu
         for chain in (UTXO, TOKEN):
             if not on[chain]:
                 continue
-            main[owner, chain] = wallets.open(owner, chain, "main")
+            wallets.open_both(owner, chain, "main", main)
             if kind.service:
                 deposit[owner, chain] = main[owner, chain]
-                if chain == UTXO and kind.name != "mining_pool":
+                if chain == UTXO and kind.name not in _ONE_ADDRESS:
                     deposit[owner, chain] = wallets.open(owner, chain, "deposit")
             if kind.name == "exchange":
-                cold[owner, chain] = wallets.open(owner, chain, "cold")
-        if on[UTXO] and kind.mix.get("mixer", 0.0) > 0:
-            aside[owner] = wallets.open(owner, UTXO, "aside")
+                wallets.open_both(owner, chain, "cold", cold)
+        deposit[owner, WRAPPED] = main[owner, WRAPPED] if kind.service else -1
+        if kind.drug or {"mixer", "bridge"} & kind.mix.keys():
+            for chain in (UTXO, TOKEN):
+                wallets.open_both(owner, chain, "aside", aside)
     return main, deposit, cold, aside
+
+
+def _open_fresh(role: Ints, main: Ints, days: Floats, dials: Dials, wallets: _Wallets) -> tuple[Ints, Ints]:
+    """Open the wallets that owners of the drug trade take into use one after the other."""
+    first, many = np.full((len(role), 2), -1), np.zeros((len(role), 2), dtype=np.int64)
+    if dials.fresh <= 0.0:
+        return first, many
+    hiding = [i for i, r in enumerate(ROLES) if r.drug and not r.service and r.name not in _PASSING]
+    for owner in np.flatnonzero(np.isin(role, hiding)).tolist():
+        for chain in (UTXO, TOKEN):
+            if main[owner, chain] < 0:
+                continue
+            many[owner, chain] = min(1 + int(days[owner] / dials.rotation), _MOST_FRESH)
+            opened = [wallets.open(owner, chain, "fresh") for _ in range(many[owner, chain])]
+            first[owner, chain] = opened[0]
+    return first, many
 
 
 def _draw_groups(rng: np.random.Generator, role: Ints) -> Ints:

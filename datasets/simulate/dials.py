@@ -1,6 +1,11 @@
 """What can be turned on the simulated world: how hard it is, how noisy, how well known."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final, Literal, TypedDict
+
+from chains.errors import InputError
+
+Evasion = Literal["none", "medium", "strong"]
 
 
 @dataclass(frozen=True)
@@ -50,5 +55,79 @@ class Dials:
     """Share of confirmed drug owners whose balance is swept after the case becomes public."""
     stopped: float = 0.6
     """Share of confirmed drug owners who stop trading when the case becomes public."""
+    frozen: float = 0.2
+    """Share of confirmed drug owners, of those not swept, whose dollar tokens the issuer freezes later."""
     dusted: float = 0.5
     """Share of closed cases whose addresses get dust from strangers afterwards."""
+
+    # How the drug trade hides: all of it in its own payments. 0 is no more than the habits of its roles.
+    fresh: float = 0.0
+    """Share of receipts of the trade (but for drop accounts and couriers) that go to a wallet taken into use
+    for a while and emptied into the main one, or straight to an exchange, later."""
+    rotation: float = 30.0
+    """Days for which such a wallet is in use."""
+    split: float = 0.0
+    """Share of receipts and of payouts that are paid in two or three parts, hours or days apart."""
+    delay: float = 0.0
+    """Mean days by which a payout, or the emptying of a wallet or drop account, is put off."""
+    mixed: float = 0.0
+    """Share of payouts on the UTXO chain that go through a mixer to a wallet kept apart."""
+    joined: float = 0.2
+    """Share of owners in the trade who take part in CoinJoins (of vendors, vendor shops, exchangers)."""
+    swapped: float = 0.0
+    """Share of payouts on the token chain that are swapped for the wrapped coin first."""
+    bridged: float = 0.0
+    """Share of payouts that go through a bridge to a wallet on the other chain first."""
+    drift: float = 0.0
+    """How far the trade's habits have changed by the end of the year: at 1 tickets have fallen by half, half
+    of the evening and weekend rhythm is gone, and a third of the payouts have found other outlets."""
+
+
+class _Hiding(TypedDict, total=False):
+    """The dials that a setting of evasion turns."""
+
+    fresh: float
+    rotation: float
+    split: float
+    delay: float
+    mixed: float
+    joined: float
+    swapped: float
+    bridged: float
+
+
+_EVASION: Final[dict[str, _Hiding]] = {
+    "none": {},
+    "medium": {
+        "fresh": 0.3,
+        "rotation": 30.0,
+        "split": 0.15,
+        "delay": 0.7,
+        "mixed": 0.08,
+        "joined": 0.35,
+        "swapped": 0.08,
+        "bridged": 0.05,
+    },
+    "strong": {
+        "fresh": 0.7,
+        "rotation": 10.0,
+        "split": 0.35,
+        "delay": 2.0,
+        "mixed": 0.2,
+        "joined": 0.6,
+        "swapped": 0.2,
+        "bridged": 0.15,
+    },
+}
+
+
+def dials_for(*, evasion: Evasion = "none", drift: float = 0.0, base: Dials | None = None) -> Dials:
+    """Return the dials of a named setting of evasion and a drift of 0 to 1, the others as in `base`.
+
+    Raises InputError for another name or a drift outside 0 to 1.
+    """
+    if evasion not in _EVASION:
+        raise InputError(f"{evasion!r} is no setting of evasion: there are {', '.join(_EVASION)}")
+    if not 0.0 <= drift <= 1.0:
+        raise InputError(f"drift is between 0 (none) and 1, this was {drift}")
+    return replace(base or Dials(), **_EVASION[evasion], drift=drift)

@@ -1,4 +1,4 @@
-"""The label stream: partial, late, selected, sometimes wrong; and the truth beside it, for evaluation."""
+"""The label stream: partial, late, selected, sometimes wrong."""
 
 import csv
 from dataclasses import dataclass
@@ -6,25 +6,33 @@ from pathlib import Path
 
 import numpy as np
 
-from chains.address import find_chain
 from datasets.simulate.cases import Cases
-from datasets.simulate.cast import Cast
-from datasets.simulate.clock import DAY, Ints, make_generator
+from datasets.simulate.cast import TOKEN, UTXO, WRAPPED, Cast
+from datasets.simulate.clock import DAY, END, Ints, make_generator
 from datasets.simulate.dials import Dials
 from datasets.simulate.files import show_time
 from datasets.simulate.roles import ROLES
 from datasets.simulate.tokens import TokenChain
+from datasets.simulate.truth import TOKEN_CHAIN, UTXO_CHAIN
 from datasets.simulate.utxo import UtxoChain
 
-UTXO_CHAIN = find_chain("simulated-utxo").caip2
-TOKEN_CHAIN = find_chain("simulated-token").caip2
+Label = tuple[str, ...]
+"""A row of the label file: account, category, entity, name, source, reference, confidence, time, rights."""
+
 _COLUMNS = (
     *("account", "category", "entity", "name", "source", "reference", "confidence", "published_at"),
     *("licence", "may_export", "may_train", "cluster_definer"),
 )
 _WRONG_DRUG = ("drug_vendor", "social_network_shop", "cash_out_exchanger", "drop_account")
 _WRONG_OTHER = ("person", "merchant", "organisation")
-_SERVICES = (("payment_processor", -60.0), ("gambling", 30.0), ("mixer", 10.0), ("mining_pool", -150.0))
+_SERVICES = (
+    ("payment_processor", -60.0),
+    ("gambling", 30.0),
+    ("mixer", 10.0),
+    ("mining_pool", -150.0),
+    ("dex", -120.0),
+    ("bridge", -100.0),
+)
 
 
 @dataclass(frozen=True)
@@ -56,16 +64,17 @@ def list_receipts(utxo: UtxoChain, tokens: TokenChain) -> Receipts:
     return Receipts(wallets[order], texts, number[order], time[order], amount[order])
 
 
-def write_labels(
-    path: Path, *, seed: int, dials: Dials, cast: Cast, cases: Cases, receipts: Receipts
-) -> dict[str, int]:
-    """Write the labels that the world knows by the end of the year, and return how many of each kind.
+def list_labels(
+    *, seed: int, dials: Dials, cast: Cast, cases: Cases, receipts: Receipts, first_owner: int
+) -> tuple[list[Label], dict[str, int]]:
+    """Return the labels that are known of a region by the end of the year, and how many of each kind.
 
-    A case names the one to three addresses of each wallet that had received most when it closed, and the
-    owner as `entity`; a case about an owner that had received nothing is not told.
+    A case names the one to three addresses of each wallet that had received most when it closed, of wallets
+    in use for a while one address of two, and the owner as `entity`; a case about an owner that had received
+    nothing is not told. A freeze is told when it happens.
     """
     rng = make_generator(seed, "labels")
-    rows = _label_services(cast, dials, receipts)
+    rows = _label_services(cast, dials, receipts, first_owner)
     services = len(rows)
     wrong = set(cases.wrong.tolist())
     drug = cast.drug.tolist()
@@ -81,50 +90,74 @@ def write_labels(
             is_drug = not is_drug
             category = _WRONG_DRUG[pick % 4] if is_drug else _WRONG_OTHER[pick % 3]
         found = False
-        for wallet in cast.main[owner].tolist():
-            for account in _biggest(receipts, wallet, closed, wide):
+        wallets = [(wallet, wide) for wallet in cast.main[owner, :WRAPPED].tolist()]
+        wallets += [(wallet, 1) for wallet in _used_fresh(cast, receipts, owner, closed)]
+        for wallet, most in wallets:
+            for account in _biggest(receipts, wallet, closed, most):
                 found = True
                 rows.append(
                     _row(
                         account,
                         category=category,
-                        entity=f"owner-{owner:06d}",
+                        entity=f"owner-{first_owner + owner:06d}",
                         name="confirmed case" if is_drug else "closed case",
                         source="simulated cases",
-                        reference=f"case {owner:06d}",
+                        reference=f"case {first_owner + owner:06d}",
                         confidence="0.95" if is_drug else "0.9",
                         published=closed,
                         cluster=is_drug,
                     )
                 )
         named_owners += found
-    rows.sort(key=lambda row: (row[7], row[0]))
+    told = len(rows)
+    for owner in np.flatnonzero(cases.frozen >= 0).tolist():
+        wallet, when = int(cast.main[owner, TOKEN]), int(cases.frozen[owner])
+        rows += [
+            _row(
+                account,
+                category="frozen",
+                entity="",
+                name="its SUSD is frozen by the issuer",
+                source="simulated issuer",
+                reference=f"freeze {first_owner + owner:06d}",
+                confidence="1",
+                published=when,
+                cluster=False,
+                train=False,
+            )
+            for account in _biggest(receipts, wallet, when, 1)
+            if when < END
+        ]
+    return rows, {
+        "service_labels": services,
+        "case_labels": told - services,
+        "case_owners": named_owners,
+        "freeze_labels": len(rows) - told,
+    }
+
+
+def write_labels(path: Path, labels: list[Label]) -> None:
+    """Write the labels of all regions in the order of their publication."""
+    ordered: list[Label] = sorted(labels, key=lambda row: (row[7], row[0], row[1]))
     with path.open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(_COLUMNS)
-        writer.writerows(rows)
-    return {"service_labels": services, "case_labels": len(rows) - services, "case_owners": named_owners}
+        writer.writerows(ordered)
 
 
-def write_truth(path: Path, cast: Cast, utxo: UtxoChain, tokens: TokenChain) -> int:
-    """Write who really owns every address, for evaluation only; return the number of addresses."""
-    drug = cast.drug.tolist()
-    names = [ROLES[r].name for r in cast.role.tolist()]
-    lines = ["account,owner,role,drug"]
-    for chain, texts, wallets in (
-        (UTXO_CHAIN, utxo.addresses, utxo.address_wallet),
-        (TOKEN_CHAIN, tokens.accounts, tokens.account_wallet),
-    ):
-        owners = cast.wallet_owner[wallets].tolist()
-        lines += [
-            f"{chain}:{text},owner-{owner:06d},{names[owner]},{'true' if drug[owner] else 'false'}"
-            for text, owner in zip(texts, owners, strict=True)
-        ]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
-    return len(lines) - 1
+def _used_fresh(cast: Cast, receipts: Receipts, owner: int, before: int) -> list[int]:
+    """Return up to two wallets that an owner had in use for a while and that were paid before a second."""
+    used: list[int] = []
+    for chain in (UTXO, TOKEN):
+        first, many = int(cast.fresh[owner, chain]), int(cast.fresh_many[owner, chain])
+        for wallet in range(first, first + many):
+            at = np.searchsorted(receipts.wallet, wallet)
+            if at < len(receipts.wallet) and receipts.wallet[at] == wallet and receipts.time[at] < before:
+                used.append(wallet)
+    return used[::3][:2]
 
 
-def _label_services(cast: Cast, dials: Dials, receipts: Receipts) -> list[tuple[str, ...]]:
+def _label_services(cast: Cast, dials: Dials, receipts: Receipts, first_owner: int) -> list[Label]:
     """Label services as observers do: the biggest addresses of the main, deposit and cold wallet."""
     published: dict[int, float] = {}
     published.update(zip(cast.of("exchange").tolist(), dials.exchange_published, strict=False))
@@ -142,10 +175,10 @@ def _label_services(cast: Cast, dials: Dials, receipts: Receipts) -> list[tuple[
                 _row(
                     account,
                     category=role.category,
-                    entity=f"owner-{owner:06d}",
-                    name=f"{role.name.replace('_', ' ')} {owner:06d}",
+                    entity=f"owner-{first_owner + owner:06d}",
+                    name=f"{role.name.replace('_', ' ')} {first_owner + owner:06d}",
                     source="simulated observers",
-                    reference=f"service {owner:06d}",
+                    reference=f"service {first_owner + owner:06d}",
                     confidence="0.9",
                     published=int(day * DAY),
                     cluster=True,
@@ -181,8 +214,8 @@ def _row(
     confidence: str,
     published: int,
     cluster: bool,
-) -> tuple[str, ...]:
-    told = "true" if cluster else "false"
+    train: bool = True,
+) -> Label:
     return (
         account,
         category,
@@ -194,6 +227,6 @@ def _row(
         show_time(published),
         "CC0-1.0",
         "true",
-        "true",
-        told,
+        "true" if train else "false",
+        "true" if cluster else "false",
     )

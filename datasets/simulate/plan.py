@@ -15,7 +15,8 @@ class Plan:
     """Payments by row: `time` in seconds, wallets, and either `usd` or a `share` of the payer's balance.
 
     `tag` names the customer whose own deposit address is paid, −1 for none. A payment with `link` ≥ 0 pays
-    on what the payment with that `mark` paid, less the share `cut` (a mixer's payout).
+    on what the payment with that `mark` paid, in its own asset and less the share `cut` (the payout of a
+    mixer, a pool or a bridge). `cross` numbers a payment over the border of a region, −1 for none.
     """
 
     time: Ints
@@ -26,6 +27,8 @@ class Plan:
     tag: Ints
     mark: Ints
     link: Ints
+    cut: Floats
+    cross: Ints
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -55,6 +58,8 @@ def make_plan(
     tag: Ints | None = None,
     mark: Ints | None = None,
     link: Ints | None = None,
+    cut: Floats | float = 0.0,
+    cross: Ints | None = None,
 ) -> Plan:
     """Make a plan of the rows whose wallets exist and differ and whose time lies in the year."""
     rows = len(time)
@@ -68,6 +73,8 @@ def make_plan(
         tag=none if tag is None else tag,
         mark=none if mark is None else mark,
         link=none if link is None else link,
+        cut=np.full(rows, 1.0) * cut,
+        cross=none if cross is None else cross,
     )
     good = (
         (plan.payer >= 0)

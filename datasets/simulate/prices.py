@@ -1,14 +1,15 @@
-"""The price of the simulated coin, one a day."""
+"""The price of the simulated coin, and of the same coin wrapped on the token chain, one a day."""
 
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 
+from chains.assets import SIMULATED_COIN
 from datasets.simulate.clock import DAYS, START, Floats, make_generator
 
-COIN = "bip122:73696d756c6174656400000000000000/slip44:1"
-"""CAIP-19 id of the coin of the simulated UTXO chain."""
+COINS = ("bip122:73696d756c6174656400000000000000/slip44:1", f"eip155:78284/erc20:{SIMULATED_COIN}")
+"""CAIP-19 ids of the coin of the simulated UTXO chain, and of the token that stands for it on the other."""
 
 _FIRST_USD = 2_000.0
 _DAILY = 0.022
@@ -26,7 +27,8 @@ def make_prices(seed: int) -> Floats:
 
 def write_prices(path: Path, prices: Floats) -> None:
     """Write the columns asset, day, usd; the day before the year, when coins were issued, has a price too."""
-    lines = ["asset,day,usd", f"{COIN},{(START - timedelta(days=1)).date().isoformat()},{prices[0]:.2f}"]
-    for number, usd in enumerate(prices.tolist()):
-        lines.append(f"{COIN},{(START + timedelta(days=number)).date().isoformat()},{usd:.2f}")
+    lines = ["asset,day,usd"]
+    for coin in COINS:
+        for number, usd in enumerate([prices[0], *prices.tolist()], start=-1):
+            lines.append(f"{coin},{(START + timedelta(days=number)).date().isoformat()},{usd:.2f}")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")

@@ -30,7 +30,7 @@ class Habit:
 
 @dataclass(frozen=True)
 class Role:
-    """One kind of owner. `count` is for a world of 138,000 transfers."""
+    """One kind of owner. `count` is for a world of 150,000 transfers."""
 
     name: str
     category: str  # of the taxonomy
@@ -75,7 +75,16 @@ ROLES: Final[tuple[Role, ...]] = (
         chains=(0.7, 0.1, 0.2),
         cases=1.0,
         habit=Habit(0.16, 120, 0.7, 0.4, 0.55, 1.3, 0.2, 3.0, 11, 1.8, 0.12, 4),
-        mix=_mix(exchange=0.3, exchanger=0.3, treasury=0.16, trader=0.08, mixer=0.08, supplier=0.08),
+        mix=_mix(
+            exchange=0.3,
+            exchanger=0.3,
+            treasury=0.16,
+            trader=0.08,
+            mixer=0.08,
+            supplier=0.08,
+            swap=0.02,
+            bridge=0.02,
+        ),
     ),
     Role(
         "vendor_shop",
@@ -86,7 +95,16 @@ ROLES: Final[tuple[Role, ...]] = (
         crowd="buyers",
         cases=1.1,
         habit=Habit(0.24, 100, 0.6, 0.55, 0.6, 1.5, 0.2, 2.6, 11, 2.2, 0.15, 4),
-        mix=_mix(exchange=0.22, exchanger=0.26, treasury=0.2, drop=0.14, mixer=0.06, hands=0.12),
+        mix=_mix(
+            exchange=0.22,
+            exchanger=0.26,
+            treasury=0.2,
+            drop=0.14,
+            mixer=0.06,
+            hands=0.12,
+            swap=0.02,
+            bridge=0.02,
+        ),
     ),
     Role(
         "social_network_shop",
@@ -96,7 +114,16 @@ ROLES: Final[tuple[Role, ...]] = (
         crowd="buyers",
         cases=1.1,
         habit=Habit(0.3, 65, 0.5, 0.7, 0.7, 1.8, 0.25, 3.4, 9, 2.4, 0.12, 4),
-        mix=_mix(exchange=0.14, exchanger=0.2, treasury=0.24, drop=0.2, hands=0.18, trader=0.04),
+        mix=_mix(
+            exchange=0.14,
+            exchanger=0.2,
+            treasury=0.24,
+            drop=0.2,
+            hands=0.18,
+            trader=0.04,
+            swap=0.02,
+            bridge=0.02,
+        ),
     ),
     Role(
         "courier_payout",
@@ -119,7 +146,7 @@ ROLES: Final[tuple[Role, ...]] = (
         cases=0.9,
         reuse=0.7,
         habit=Habit(0.06, 700, 0.8, 0.5, 0.35, 0.9, 0.2, 2.5, 30, 1.6, 0.25, 8),
-        mix=_mix(exchange=0.5, exchanger=0.2, supplier=0.2, trader=0.1),
+        mix=_mix(exchange=0.5, exchanger=0.2, supplier=0.2, trader=0.1, swap=0.02, bridge=0.02),
     ),
     Role(
         "drug_treasury",
@@ -129,7 +156,16 @@ ROLES: Final[tuple[Role, ...]] = (
         chains=(0.1, 0.1, 0.8),
         cases=1.0,
         habit=Habit(per_day=0.0, every=22, payments=2.4, kept=0.35),
-        mix=_mix(supplier=0.3, exchange=0.18, exchanger=0.26, hands=0.16, mixer=0.06, trader=0.04),
+        mix=_mix(
+            supplier=0.3,
+            exchange=0.18,
+            exchanger=0.26,
+            hands=0.16,
+            mixer=0.06,
+            trader=0.04,
+            swap=0.04,
+            bridge=0.03,
+        ),
     ),
     Role(
         "cash_out_exchanger",
@@ -141,7 +177,7 @@ ROLES: Final[tuple[Role, ...]] = (
         cases=1.0,
         reuse=0.6,
         habit=Habit(0.18, 280, 0.9, 0.5, 0.52, 1.3, 0.3, 2.8, 9, 2.4, 0.15, 8),
-        mix=_mix(exchange=0.44, person=0.34, trader=0.1, mixer=0.05, exchanger=0.07),
+        mix=_mix(exchange=0.44, person=0.34, trader=0.1, mixer=0.05, exchanger=0.07, swap=0.05, bridge=0.04),
     ),
     Role("drop_account", "drop_account", 110, drug=True, chains=(0.3, 0.7, 0.0), cases=0.8, reuse=1.0),
     # Honest trades that look like it.
@@ -152,7 +188,7 @@ ROLES: Final[tuple[Role, ...]] = (
         crowd="migrants",
         cases=1.0,
         habit=Habit(0.3, 130, 0.6, 0.6, 0.45, 1.2, 1.2, 3.6, 13, 2.4, 0.2, 6),
-        mix=_mix(exchange=0.3, family=0.42, trader=0.2, person=0.08),
+        mix=_mix(exchange=0.3, family=0.42, trader=0.2, person=0.08, swap=0.02, bridge=0.02),
     ),
     Role("family", "person", 220, chains=(0.3, 0.7, 0.0), cases=0.75, reuse=1.0),
     Role(
@@ -164,7 +200,7 @@ ROLES: Final[tuple[Role, ...]] = (
         cases=1.0,
         reuse=0.6,
         habit=Habit(0.24, 220, 0.95, 0.45, 0.44, 1.15, 0.4, 2.2, 12, 2.2, 0.25, 10),
-        mix=_mix(exchange=0.46, person=0.36, trader=0.16, mixer=0.02),
+        mix=_mix(exchange=0.46, person=0.36, trader=0.16, mixer=0.02, swap=0.06, bridge=0.05),
     ),
     Role(
         "merchant",
@@ -174,7 +210,16 @@ ROLES: Final[tuple[Role, ...]] = (
         cases=0.8,
         reuse=0.35,
         habit=Habit(0.26, 50, 0.85, 0.35, 0.36, 1.1, 0.25, 2.0, 20, 1.9, 0.3, 9),
-        mix=_mix(exchange=0.4, supplier=0.26, treasury=0.18, hands=0.06, trader=0.08, mixer=0.02),
+        mix=_mix(
+            exchange=0.4,
+            supplier=0.26,
+            treasury=0.18,
+            hands=0.06,
+            trader=0.08,
+            mixer=0.02,
+            swap=0.02,
+            bridge=0.02,
+        ),
     ),
     Role(
         "wholesaler",
@@ -185,7 +230,7 @@ ROLES: Final[tuple[Role, ...]] = (
         cases=0.8,
         reuse=0.7,
         habit=Habit(0.08, 650, 0.85, 0.5, 0.28, 0.75, 0.2, 2.5, 30, 1.6, 0.3, 9),
-        mix=_mix(exchange=0.66, trader=0.1, supplier=0.2, hands=0.04),
+        mix=_mix(exchange=0.66, trader=0.1, supplier=0.2, hands=0.04, swap=0.03, bridge=0.02),
     ),
     Role(
         "employer",
@@ -227,7 +272,7 @@ ROLES: Final[tuple[Role, ...]] = (
         crowd="employers",
         cases=0.7,
         habit=Habit(0.12, 210, 0.8, 0.4, 0.4, 0.9, 0.5, 5.0, 22, 1.6, 0.3, 6),
-        mix=_mix(exchange=0.55, trader=0.15, merchant=0.14, person=0.12, mixer=0.04),
+        mix=_mix(exchange=0.55, trader=0.15, merchant=0.14, person=0.12, mixer=0.04, swap=0.05, bridge=0.04),
     ),
     Role(
         "miner",
@@ -237,7 +282,7 @@ ROLES: Final[tuple[Role, ...]] = (
         cases=0.4,
         reuse=0.9,
         habit=Habit(per_day=0.0, every=23, payments=1.3, kept=0.2),
-        mix=_mix(exchange=0.8, trader=0.2),
+        mix=_mix(exchange=0.8, trader=0.2, bridge=0.1),
     ),
     # Other crime.
     Role(
@@ -247,31 +292,34 @@ ROLES: Final[tuple[Role, ...]] = (
         chains=(0.7, 0.1, 0.2),
         cases=0.9,
         habit=Habit(0.14, 80, 0.9, 0.35, 0.42, 1.0, 0.25, 2.0, 22, 1.6, 0.25, 8),
-        mix=_mix(exchange=0.45, trader=0.22, mixer=0.12, person=0.14, merchant=0.07),
+        mix=_mix(exchange=0.45, trader=0.22, mixer=0.12, person=0.14, merchant=0.07, swap=0.03, bridge=0.04),
     ),
     Role(
         "scam",
         "scam",
         95,
-        crowd="anyone",
+        crowd="victims",
         cases=1.0,
         reuse=0.4,
         habit=Habit(0.22, 130, 1.1, 0.4, 0.42, 1.0, 0.3, 1.3, 12, 2.0, 0.15, 6),
-        mix=_mix(exchange=0.48, trader=0.22, mixer=0.13, exchanger=0.05, person=0.12),
+        mix=_mix(exchange=0.48, trader=0.22, mixer=0.13, exchanger=0.05, person=0.12, swap=0.06, bridge=0.06),
     ),
     Role(
         "ransomware",
         "ransomware",
         36,
         chains=(0.85, 0.0, 0.15),
-        crowd="employers",
+        crowd="hit",
         cases=0.9,
         reuse=0.1,
         habit=Habit(0.05, 1500, 1.0, 0.4, 0.4, 0.9, 0.2, 1.1, 25, 2.0, 0.2, 8),
-        mix=_mix(exchange=0.42, mixer=0.32, trader=0.2, exchanger=0.06),
+        mix=_mix(exchange=0.42, mixer=0.32, trader=0.2, exchanger=0.06, bridge=0.1),
     ),
+    # Whom fraud and extortion take from: their payments to criminals are no crime.
+    Role("fraud_victim", "person", 600, chains=(0.45, 0.37, 0.18), funding="buy", cases=0.5),
+    Role("ransom_victim", "organisation", 110, chains=(0.7, 0.0, 0.3), funding="buy", reuse=0.7, cases=0.6),
     # People, and those who handle strangers' money.
-    Role("person", "person", 3000, chains=(0.5, 0.32, 0.18), funding="buy", cases=0.25),
+    Role("person", "person", 2600, chains=(0.5, 0.32, 0.18), funding="buy", cases=0.25),
     Role("exchange", "exchange", 5, chains=(0.0, 0.0, 1.0), funding="reserve", service=True, reuse=1.0),
     Role(
         "payment_processor",
@@ -284,8 +332,12 @@ ROLES: Final[tuple[Role, ...]] = (
     ),
     Role("gambling", "gambling", 2, chains=(0.0, 0.0, 1.0), funding="reserve", service=True, reuse=0.9),
     Role("mixer", "mixer", 1, chains=(1.0, 0.0, 0.0), funding="reserve", service=True, reuse=0.0),
+    Role("dex", "dex", 2, chains=(0.0, 1.0, 0.0), funding="reserve", service=True, reuse=1.0),
+    Role("bridge", "bridge", 2, chains=(0.0, 0.0, 1.0), funding="reserve", service=True, reuse=1.0),
     Role("mining_pool", "mining_pool", 1, chains=(1.0, 0.0, 0.0), funding="reserve", service=True, reuse=1.0),
     Role("issuer", "organisation", 1, chains=(0.0, 1.0, 0.0), funding="reserve"),
+    # All other regions of a big world: what crosses the border, and none of it written here.
+    Role("elsewhere", "organisation", 1, chains=(0.0, 0.0, 1.0), funding="reserve"),
     Role("authority", "organisation", 1, chains=(0.0, 0.0, 1.0), reuse=0.8),
 )
 
@@ -296,3 +348,6 @@ HIRED: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
     {"courier_payout": (3.0, 150.0), "payroll_office": (3.0, 190.0), "employer": (4.0, 420.0)}
 )
 """Those who pay wages: mean number of hands, median wage in US dollars."""
+
+BIG_BUYERS: Final = (*HIRED, "ransom_victim")
+"""Those who buy coins in thousands of dollars at a time."""

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from chains.errors import InputError
 from datasets.simulate.addresses import draw_programs, encode_witness
+from datasets.simulate.blocks import Blocks
 from datasets.simulate.cast import UTXO, Cast
-from datasets.simulate.clock import END, Floats, Ints, make_generator
+from datasets.simulate.clock import Floats, Ints, make_generator
+from datasets.simulate.crossings import Crossings
 from datasets.simulate.plan import Join
 from datasets.simulate.roles import ROLES
 from datasets.simulate.settle import COIN_UNIT, Payments, Settled
@@ -24,9 +27,7 @@ _BATCHING = (
     "courier_payout",
 )
 _DUST_SAT = 1_000
-_REWARD_SAT_A_DAY = 6 * COIN_UNIT
 _GRANT_COINS = 24
-_GRANT_SECONDS = 7_200  # between the blocks that issue the coins, on the day before the year
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,13 @@ class UtxoChain:
     """Transactions by row, and outputs and inputs by transaction.
 
     `spent` holds, for each input, the number of the output that it spends. Transactions are in the order of
-    the chain; `block` numbers blocks from 0, and `time[block]` is in seconds since the first day.
+    the chain; `block` numbers blocks from 0, and `time[block]` is in seconds since the first day. Those that
+    are `foreign` stand in another region, which has them written: here they only bring a coin.
     """
 
     block: Ints
-    position: Ints
     coinbase: NDArray[np.bool_]
+    foreign: NDArray[np.bool_]
     time: Ints
     in_first: Ints
     out_first: Ints
@@ -49,7 +51,6 @@ class UtxoChain:
     addresses: list[str]
     address_wallet: Ints
     hashes: NDArray[np.uint8]
-    block_hashes: NDArray[np.uint8]
 
 
 @dataclass
@@ -69,6 +70,9 @@ class _State:
     in_first: list[int] = field(default_factory=list)
     block: list[int] = field(default_factory=list)
     coinbase: list[bool] = field(default_factory=list)
+    crossing: list[int] = field(default_factory=list)
+    foreign: list[bool] = field(default_factory=list)
+    told: dict[int, int] = field(default_factory=dict)
     drawn: int = 0
 
     def draw(self) -> float:
@@ -93,8 +97,10 @@ class _State:
             address = self.current[wallet] = self.new_address(wallet)
         return address
 
-    def begin(self, block: int, *, coinbase: bool) -> None:
-        """Start a transaction."""
+    def begin(self, block: int, *, coinbase: bool, crossing: int = -1, foreign: bool = False) -> None:
+        """Start a transaction; one over a border has the number of the crossing."""
+        self.crossing.append(crossing)
+        self.foreign.append(foreign)
         self.block.append(block)
         self.coinbase.append(coinbase)
         self.in_first.append(len(self.spent))
@@ -121,70 +127,84 @@ class _State:
 
 
 def build_chain(
-    seed: int, cast: Cast, settled: Settled, *, joins: Sequence[Join], prices: Floats, block_seconds: int
+    seed: int,
+    cast: Cast,
+    settled: Settled,
+    *,
+    joins: Sequence[Join],
+    prices: Floats,
+    blocks: Blocks,
+    region: int,
+    fresh: float,
+    crossings: Crossings,
 ) -> UtxoChain:
-    """Write the payments of the UTXO chain as transactions in blocks of `block_seconds`.
+    """Write the payments of the UTXO chain of one region as transactions in `blocks`.
 
     Coins are spent oldest first, several payments of a service in one block are one transaction, change goes
-    to a new or an old address. A payment that fees leave too little for pays less, or is left out.
+    to a new or an old address: a new one also for a share `fresh` of what the drug trade would receive at an
+    old one. A payment that fees leave too little for pays less, or is left out.
     """
     rng = make_generator(seed, "utxo")
     payments = settled.payments.take(cast.wallet_chain[settled.payments.payer] == UTXO)
+    elsewhere = cast.is_role(cast.wallet_owner, "elsewhere").tolist()
     grants = [(wallet, value) for wallet, value in settled.grants if cast.wallet_chain[wallet] == UTXO]
-    blocks = len(grants) + -(-END // block_seconds)
-    time = (
-        (np.arange(blocks) - len(grants) + 1) * block_seconds
-        - rng.integers(0, block_seconds // 3, blocks)
-        - 1
-    )
-    time[: len(grants)] = (np.arange(len(grants)) - len(grants)) * _GRANT_SECONDS
-    rates = (
-        (6 + 10 * rng.random(blocks) ** 2 + 8 * np.sin(np.arange(blocks) / 37.0) ** 2)
-        .astype(np.int64)
-        .tolist()
-    )
-    reuse = np.array([role.reuse for role in ROLES])[cast.role[cast.wallet_owner]]
-    reuse = np.clip(reuse + rng.normal(0.0, 0.2, len(reuse)) * (reuse < 1.0) * (reuse > 0.0), 0.0, 1.0)
-    for wallet, kind in enumerate(cast.wallet_kind):
-        reuse[wallet] = {"main": reuse[wallet], "cold": 0.8}.get(kind, 0.2)
+    first_grant = len(grants) * region
     state = _State(
-        coins=[deque() for _ in cast.wallet_owner], reuse=reuse.tolist(), draws=rng.random(1 << 18).tolist()
+        coins=[deque() for _ in cast.wallet_owner],
+        reuse=_draw_reuse(rng, cast, fresh),
+        draws=rng.random(1 << 18).tolist(),
     )
     pool = int(cast.main[cast.of("mining_pool")[0], UTXO])
     pool_address = state.new_address(pool)
-    reward = _REWARD_SAT_A_DAY * block_seconds // 86_400
-    by_block = _group_payments(cast, payments, len(grants), block_seconds)
+    by_block = _group_payments(cast, payments, blocks)
     joins_by_block: dict[int, list[Join]] = {}
     for join in joins:
-        joins_by_block.setdefault(len(grants) + join.time // block_seconds, []).append(join)
+        joins_by_block.setdefault(blocks.at(join.time), []).append(join)
     day_prices = prices.tolist()
-    for block in range(blocks):
-        state.begin(block, coinbase=True)
-        if block < len(grants):
-            wallet, value = grants[block]
+    rates = blocks.rates.tolist()
+    for block in range(len(blocks.time)):
+        if first_grant <= block < first_grant + len(grants):
+            state.begin(block, coinbase=True)
+            wallet, value = grants[block - first_grant]
             address = state.receive_at(wallet, -1)
             for _ in range(_GRANT_COINS):
                 state.put(address, value // _GRANT_COINS + 1)
             continue
-        state.put(pool_address, reward)
+        if block < blocks.grants:
+            continue
+        if block % blocks.regions == region:
+            state.begin(block, coinbase=True)
+            state.put(pool_address, blocks.reward)
         for payer, rows in by_block.get(block, ()):
-            _pay(state, block, rates[block], payer, rows)
+            if elsewhere[payer]:
+                _bring(state, block, rows[0])
+            else:
+                _pay(state, block, rates[block], payer, rows)
         for join in joins_by_block.get(block, ()):
             _join(state, block, rates[block], join, day_prices[min(join.time // 86_400, len(day_prices) - 1)])
-    return _finish(rng, state, time)
+    return _finish(rng, state, blocks, crossings)
 
 
-_Row = tuple[int, int, int, bool]  # payee, amount, tag, whole
+def _draw_reuse(rng: np.random.Generator, cast: Cast, fresh: float) -> list[float]:
+    """Draw for each wallet how often it is paid at the address that it was paid at before."""
+    reuse = np.array([role.reuse for role in ROLES])[cast.role[cast.wallet_owner]]
+    reuse = np.clip(reuse + rng.normal(0.0, 0.2, len(reuse)) * (reuse < 1.0) * (reuse > 0.0), 0.0, 1.0)
+    kinds = np.array(cast.wallet_kind)
+    reuse = np.where(kinds == "main", reuse, np.where(kinds == "cold", 0.8, 0.2))
+    reuse = np.where(cast.hiding[cast.wallet_owner], reuse * (1.0 - fresh), reuse)
+    found: list[float] = reuse.tolist()
+    return found
 
 
-def _group_payments(
-    cast: Cast, payments: Payments, offset: int, block_seconds: int
-) -> dict[int, list[tuple[int, list[_Row]]]]:
+_Row = tuple[int, int, int, bool, int]  # payee, amount, tag, whole, crossing
+
+
+def _group_payments(cast: Cast, payments: Payments, into: Blocks) -> dict[int, list[tuple[int, list[_Row]]]]:
     """Group payments by block, and those of a batching payer within a block, at the place of the first."""
     batching = np.isin(cast.role[cast.wallet_owner], [i for i, r in enumerate(ROLES) if r.name in _BATCHING])
     batching &= np.array([kind == "main" for kind in cast.wallet_kind])
     together = batching.tolist()
-    blocks = (offset + payments.time // block_seconds).tolist()
+    blocks = into.at(payments.time).tolist()
     grouped: dict[int, list[tuple[int, list[_Row]]]] = {}
     open_batches: dict[tuple[int, int], list[_Row]] = {}
     columns = zip(
@@ -194,15 +214,17 @@ def _group_payments(
         payments.amount.tolist(),
         payments.tag.tolist(),
         payments.whole.tolist(),
+        payments.cross.tolist(),
         strict=True,
     )
-    for block, payer, payee, amount, tag, whole in columns:
-        row = (payee, amount, tag, whole)
-        if together[payer] and (block, payer) in open_batches:
+    for block, payer, payee, amount, tag, whole, cross in columns:
+        row = (payee, amount, tag, whole, cross)
+        alone = cross >= 0
+        if not alone and together[payer] and (block, payer) in open_batches:
             open_batches[block, payer].append(row)
             continue
         rows = [row]
-        if together[payer]:
+        if together[payer] and not alone:
             open_batches[block, payer] = rows
         grouped.setdefault(block, []).append((payer, rows))
     return grouped
@@ -219,6 +241,12 @@ def _pay(state: _State, block: int, fee_rate: int, payer: int, rows: list[_Row])
         return
     amounts = [row[1] for row in rows]
     change = total - want - fee
+    crossing = rows[0][4]
+    if crossing >= 0 and change < 0:
+        raise InputError(
+            f"this world cannot be: an exchange is {-change} units short of a payment that another region "
+            "counts on; take another seed"
+        )
     if whole:
         amounts, change = [total - fee], 0
     elif change < 0:
@@ -228,14 +256,30 @@ def _pay(state: _State, block: int, fee_rate: int, payer: int, rows: list[_Row])
     if min(amounts) < _DUST_SAT:
         state.coins[payer].extendleft(reversed(taken))
         return
-    outputs = [(state.receive_at(row[0], row[2]), amount) for row, amount in zip(rows, amounts, strict=True)]
+    if crossing >= 0:
+        outputs = [(state.new_address(rows[0][0]), amounts[0])]
+        state.told[outputs[0][0]] = crossing
+    else:
+        outputs = [
+            (state.receive_at(row[0], row[2]), amount) for row, amount in zip(rows, amounts, strict=True)
+        ]
     if change >= _DUST_SAT:
         back = state.out_address[taken[0]] if state.draw() < state.reuse[payer] else state.new_address(payer)
-        outputs.insert(int(state.draw() * (len(outputs) + 1)), (back, change))
-    state.begin(block, coinbase=False)
+        # What crosses a border is the first output: the other region knows it by that.
+        place = 1 if crossing >= 0 else int(state.draw() * (len(outputs) + 1))
+        outputs.insert(place, (back, change))
+    state.begin(block, coinbase=False, crossing=crossing)
     state.spent.extend(taken)
     for address, amount in outputs:
         state.put(address, amount)
+
+
+def _bring(state: _State, block: int, row: _Row) -> None:
+    """Take in the coin of a transaction that stands in another region."""
+    address = state.new_address(row[0])
+    state.told[address] = row[4]
+    state.begin(block, coinbase=False, crossing=row[4], foreign=True)
+    state.put(address, row[1])
 
 
 def _join(state: _State, block: int, fee_rate: int, join: Join, price: float) -> None:
@@ -262,22 +306,26 @@ def _join(state: _State, block: int, fee_rate: int, join: Join, price: float) ->
         state.put(*outputs[place])
 
 
-def _finish(rng: np.random.Generator, state: _State, time: Ints) -> UtxoChain:
+def _finish(rng: np.random.Generator, state: _State, blocks: Blocks, crossings: Crossings) -> UtxoChain:
     block = np.array(state.block, dtype=np.int64)
-    first = np.searchsorted(block, np.arange(len(time)))
     transactions = len(block)
+    programs = draw_programs(rng, len(state.address_wallet)).copy()
+    for address, number in state.told.items():
+        programs[address] = crossings.program[number]
+    hashes = np.frombuffer(rng.bytes(32 * transactions), dtype=np.uint8).reshape(transactions, 32).copy()
+    crossing = np.array(state.crossing, dtype=np.int64)
+    hashes[crossing >= 0] = crossings.hash[crossing[crossing >= 0]]
     return UtxoChain(
         block=block,
-        position=np.arange(transactions) - first[block],
         coinbase=np.array(state.coinbase),
-        time=time,
+        foreign=np.array(state.foreign),
+        time=blocks.time,
         in_first=np.array([*state.in_first, len(state.spent)], dtype=np.int64),
         out_first=np.array([*state.out_first, len(state.out_value)], dtype=np.int64),
         spent=np.array(state.spent, dtype=np.int64),
         out_value=np.array(state.out_value, dtype=np.int64),
         out_address=np.array(state.out_address, dtype=np.int64),
-        addresses=encode_witness(draw_programs(rng, len(state.address_wallet))),
+        addresses=encode_witness(programs),
         address_wallet=np.array(state.address_wallet, dtype=np.int64),
-        hashes=np.frombuffer(rng.bytes(32 * transactions), dtype=np.uint8).reshape(transactions, 32),
-        block_hashes=np.frombuffer(rng.bytes(32 * len(time)), dtype=np.uint8).reshape(len(time), 32),
+        hashes=hashes,
     )

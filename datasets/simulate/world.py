@@ -1,40 +1,46 @@
 """Simulate a year of two chains, their labels and prices, and write it all as files that can be imported."""
 
 import json
+import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from chains.assets import SIMULATED_TOKEN
+from chains.assets import SIMULATED_COIN, SIMULATED_TOKEN
 from chains.errors import InputError
-from datasets.simulate.agents.markets import trade_on_markets
-from datasets.simulate.agents.passing import pass_on
-from datasets.simulate.agents.people import gamble, join_coins, live, pay_wages
-from datasets.simulate.agents.services import pay_miners, process_payments, react_to_cases, sweep_deposits
-from datasets.simulate.agents.trades import collect_receipts, pay_out
-from datasets.simulate.cases import Cases, close_cases
-from datasets.simulate.cast import Cast, make_cast
-from datasets.simulate.clock import DAY
+from datasets.simulate.blocks import Blocks, make_blocks
+from datasets.simulate.clock import Ints
+from datasets.simulate.crossings import draw_crossings
 from datasets.simulate.dials import Dials
-from datasets.simulate.files import TOKEN_MAPPING, write_tokens, write_utxo
-from datasets.simulate.labels import list_receipts, write_labels, write_truth
-from datasets.simulate.plan import Plan, join_plans
+from datasets.simulate.files import (
+    TOKEN_LAYOUT,
+    TOKEN_MAPPING,
+    finish_tokens,
+    finish_utxo,
+    merge_parts,
+    table_tokens,
+    table_utxo,
+    window_starts,
+    write_part,
+    write_whole,
+)
+from datasets.simulate.labels import Label, list_labels, list_receipts, write_labels
 from datasets.simulate.prices import make_prices, write_prices
-from datasets.simulate.roles import ROLES
-from datasets.simulate.settle import settle_plan
-from datasets.simulate.tokens import build_transfers
-from datasets.simulate.utxo import build_chain
-
-FULL = 138_000
-"""Transfers of the world that the table of roles is written for."""
+from datasets.simulate.region import Region, Shared, simulate_region, stretch_blocks
+from datasets.simulate.truth import COLUMNS
 
 SMALLEST = 1_000
 """Transfers below which there is no world worth the name."""
 
-_STEPS = 8
+REGION = 1_000_000
+"""Transfers of a region at most: a bigger world has several, made one after the other and merged."""
+
+_STEPS = 6  # of one region
 _BLOCK_SECONDS = 7_200
+_PARTS = ".parts"
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,7 @@ class World:
     seed: int
     utxo: Path
     tokens: Path
+    token_layout: str
     token_mapping: tuple[str, ...]
     labels: Path
     prices: Path
@@ -54,6 +61,7 @@ class World:
     utxo_chain: str = "simulated-utxo"
     token_chain: str = "simulated-token"  # noqa: S105  (the name of a chain)
     token_contract: str = SIMULATED_TOKEN
+    coin_contract: str = SIMULATED_COIN
 
 
 def simulate_world(
@@ -63,100 +71,147 @@ def simulate_world(
     transfers: int = 120_000,
     dials: Dials | None = None,
     progress: Callable[[int, int], None] | None = None,
+    region_size: int = REGION,
 ) -> World:
     """Write a world of about `transfers` transfers under `out`: ledgers, labels, prices, truth, description.
 
-    The same seed, size and dials give the same bytes. `truth.csv` is for evaluation and never imported;
-    `world.json` is written last. Raises InputError for a negative seed or a size below `SMALLEST`.
+    The same seed, size and dials give the same bytes. Above `region_size` transfers it is made of regions of
+    equal size, each with its own people, with money that crosses between them: memory is that of one region.
+    `truth.csv` is for evaluation and never imported; `world.json` is written last. Raises InputError for a
+    negative seed or a size below `SMALLEST`.
     """
-    if seed < 0 or transfers < SMALLEST:
+    if seed < 0 or min(transfers, region_size) < SMALLEST:
         raise InputError(
             f"a world needs a seed of 0 or more and at least {SMALLEST} transfers: "
             f"this was seed {seed}, {transfers} transfers"
         )
-    dials = dials or Dials()
-    scale = transfers / FULL
-    tell = progress or (lambda _done, _whole: None)
+    regions = -(-transfers // region_size)
+    each = transfers // regions
+    steps = regions * _STEPS + 2
+    done = 0
+
+    def tell() -> None:
+        nonlocal done
+        if progress is not None:
+            progress(done, steps)
+        done += 1
+
+    tell()
     out.mkdir(parents=True, exist_ok=True)
-    tell(0, _STEPS)
-    cast = make_cast(seed, dials, scale)
-    cases = close_cases(seed, dials, cast)
+    parts = out / _PARTS
+    shutil.rmtree(parts, ignore_errors=True)
+    parts.mkdir()
     prices = make_prices(seed)
-    # A small world has longer blocks and rarer sweeps, so that these do not outnumber the payments.
-    stretch = int(np.clip(1.0 / scale, 1.0, 12.0))
-    tell(1, _STEPS)
-    plan = _plan_year(seed, dials, cast, cases, transfers=transfers, sweep_seconds=min(stretch, 7) * DAY)
-    tell(2, _STEPS)
-    settled = settle_plan(seed, cast, plan, prices)
-    tell(3, _STEPS)
-    joins = join_coins(seed, cast, max(3, int(120 * scale)))
-    utxo = build_chain(
-        seed, cast, settled, joins=joins, prices=prices, block_seconds=_BLOCK_SECONDS * stretch
+    blocks = make_blocks(seed, regions=regions, seconds=_BLOCK_SECONDS * stretch_blocks(each))
+    shared = Shared(
+        dials=dials or Dials(),
+        transfers=each,
+        prices=prices,
+        blocks=blocks,
+        crossings=draw_crossings(seed, regions=regions, transfers=each, prices=prices),
     )
-    tell(4, _STEPS)
-    tokens = build_transfers(seed, cast, settled)
-    write_tokens(out / "tokens.parquet", tokens)
-    tell(5, _STEPS)
-    write_utxo(out / "utxo.parquet", utxo)
-    tell(6, _STEPS)
-    receipts = list_receipts(utxo, tokens)
-    counts = write_labels(
-        out / "labels.csv", seed=seed, dials=dials, cast=cast, cases=cases, receipts=receipts
-    )
-    tell(7, _STEPS)
-    counts["addresses"] = write_truth(out / "truth.csv", cast, utxo, tokens)
-    write_prices(out / "prices.csv", prices)
-    counts |= {
-        "utxo_transfers": len(utxo.block),
-        "token_transfers": len(tokens.time),
-        "owners": cast.owners,
-        "drug_owners": int(cast.drug.sum()),
-        "blocks": len(utxo.time),
-    }
+    counts: Counter[str] = Counter(blocks=len(blocks.time))
+    roles: Counter[str] = Counter()
+    labels: list[Label] = []
+    writer = _Writer(parts, regions, transfers, blocks)
+    with (parts / "truth.csv").open("w", encoding="utf-8", newline="\n") as truth:
+        truth.write(COLUMNS + "\n")
+        for number in range(regions):
+            region = simulate_region(_region_seed(seed, number, regions), number, shared, tell)
+            first_owner = counts["owners"]
+            found, told = list_labels(
+                seed=region.seed,
+                dials=shared.dials,
+                cast=region.cast,
+                cases=region.cases,
+                receipts=list_receipts(region.utxo, region.tokens),
+                first_owner=first_owner,
+            )
+            labels += found
+            for line in region.truth(first_owner):
+                truth.write(line + "\n")
+                counts["addresses"] += 1
+            tell()
+            writer.add(region)
+            counts.update(told)
+            counts.update(owners=region.cast.owners - 1, drug_owners=int(region.cast.drug.sum()))
+            roles.update(region.count_roles())
+            tell()
+    counts.update(writer.finish())
+    write_labels(parts / "labels.csv", labels)
+    write_prices(parts / "prices.csv", prices)
+    for name in ("utxo.parquet", "tokens.parquet", "truth.csv", "labels.csv", "prices.csv"):
+        (parts / name).replace(out / name)
+    shutil.rmtree(parts)
+    tell()
     description = {
         "seed": seed,
         "transfers": transfers,
-        "dials": asdict(dials),
-        "counts": counts,
-        "owners_by_role": {role.name: int((cast.role == i).sum()) for i, role in enumerate(ROLES)},
-        "token": {"contract": SIMULATED_TOKEN, "mapping": TOKEN_MAPPING},
+        "regions": regions,
+        "dials": asdict(shared.dials),
+        "counts": dict(counts),
+        "owners_by_role": dict(roles),
+        "token": {"contract": SIMULATED_TOKEN, "layout": TOKEN_LAYOUT, "mapping": TOKEN_MAPPING},
+        "coin": {"contract": SIMULATED_COIN},
         "note": "Invented. No address, owner or payment of this world exists anywhere else.",
     }
     text = json.dumps(description, indent=1, sort_keys=True)
     (out / "world.json").write_text(text + "\n", encoding="utf-8", newline="\n")
-    tell(_STEPS, _STEPS)
+    tell()
     return World(
         folder=out,
         seed=seed,
         utxo=out / "utxo.parquet",
         tokens=out / "tokens.parquet",
+        token_layout=TOKEN_LAYOUT,
         token_mapping=TOKEN_MAPPING,
         labels=out / "labels.csv",
         prices=out / "prices.csv",
         truth=out / "truth.csv",
         description=out / "world.json",
-        counts=counts,
+        counts=dict(counts),
     )
 
 
-def _plan_year(
-    seed: int, dials: Dials, cast: Cast, cases: Cases, *, transfers: int, sweep_seconds: int
-) -> Plan:
-    """Put together what everybody means to do, less what those whose case is public no longer do."""
-    plans = [
-        *collect_receipts(seed, dials, cast),
-        *pay_out(seed, dials, cast),
-        *pay_wages(seed, cast),
-        *live(seed, cast, int(transfers * 0.025)),
-        *gamble(seed, cast),
-        *trade_on_markets(seed, dials, cast),
-        *process_payments(seed, cast),
-        *pay_miners(seed, cast),
-        *sweep_deposits(seed, cast, sweep_seconds),
-    ]
-    plan = join_plans(plans)
-    plan = join_plans([plan, *pass_on(seed, dials, cast, plan)])
-    owner = cast.wallet_owner
-    plan = plan.take(cases.allow(plan.time, owner[plan.payer], owner[plan.payee]))
-    after = react_to_cases(seed, cast, closed=cases.closed, seized=cases.seized, dusted=cases.dusted)
-    return join_plans([plan, *after])
+class _Writer:
+    """Writes the ledger files: those of a single region at once, those of several from parts on disk."""
+
+    def __init__(self, folder: Path, regions: int, transfers: int, blocks: Blocks) -> None:
+        self.folder, self.regions, self.blocks = folder, regions, blocks
+        self.starts = window_starts(transfers, regions)
+        self.rows: dict[str, int] = {}
+        self.parts: dict[str, list[Path]] = {"utxo": [], "tokens": []}
+        self.cuts: dict[str, list[Ints]] = {"utxo": [], "tokens": []}
+
+    def add(self, region: Region) -> None:
+        """Write the transfers of one region."""
+        first_blocks = np.searchsorted(self.blocks.time, self.starts)
+        for name, keys in (("utxo", first_blocks), ("tokens", self.starts)):
+            utxo = name == "utxo"
+            table = table_utxo(region.utxo) if utxo else table_tokens(region.tokens)
+            if self.regions == 1:
+                finish = finish_utxo(self.blocks) if utxo else finish_tokens
+                write_whole(self.folder / f"{name}.parquet", finish([table]), utxo=utxo)
+                self.rows[name] = len(table)
+                continue
+            cuts = np.append(np.searchsorted(table["block" if utxo else "second"], keys), len(table))
+            path = self.folder / f"{name}-{region.number:04d}.parquet"
+            write_part(path, table, cuts)
+            self.parts[name].append(path)
+            self.cuts[name].append(cuts)
+
+    def finish(self) -> dict[str, int]:
+        """Merge the parts, where there are any; return the number of transfers on each chain."""
+        for name in self.parts if self.regions > 1 else ():
+            finish = finish_utxo(self.blocks) if name == "utxo" else finish_tokens
+            self.rows[name] = merge_parts(
+                self.folder / f"{name}.parquet", self.parts[name], self.cuts[name], finish
+            )
+        return {"utxo_transfers": self.rows["utxo"], "token_transfers": self.rows["tokens"]}
+
+
+def _region_seed(seed: int, number: int, regions: int) -> int:
+    """Return the seed of a region: that of the world, where there is only one."""
+    if regions == 1:
+        return seed
+    return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -17,7 +17,6 @@ import pytest
 
 from chains.address import encode_segwit, find_chain, parse_account
 from chains.errors import InputError
-from chains.files.layouts import PaymentMapping
 from datasets.ingest import import_file
 from datasets.labels import import_labels
 from datasets.prices import import_prices
@@ -163,7 +162,7 @@ def test_addresses_are_valid_and_owned(
         assert parse_account(address, utxo).address == address
     assert {f"{utxo.caip2}:{a}" for a in seen} <= truth.keys()
     table = pq.read_table(world.tokens)
-    accounts = set(table["payer"].to_pylist()) | set(table["payee"].to_pylist())
+    accounts = set(table["from_address"].to_pylist()) | set(table["to_address"].to_pylist())
     for address in sorted(accounts)[:300]:
         assert parse_account(address, token).address == address
     assert {f"{token.caip2}:{a}" for a in accounts} <= truth.keys()
@@ -179,16 +178,15 @@ def test_token_accounts_never_pay_what_they_do_not_have(
     world: World, truth: dict[str, dict[str, str]]
 ) -> None:
     table = pq.read_table(world.tokens).to_pydict()
-    assert table["time"] == sorted(table["time"])
-    assert set(table["currency"]) == {world.token_contract}
-    assert len(set(table["reference"])) == len(table["reference"])
-    balance: Counter[str] = Counter()
-    for payer, payee, amount in zip(table["payer"], table["payee"], table["amount"], strict=True):
+    assert set(table["token_address"]) == {world.token_contract, world.coin_contract}
+    balance: Counter[tuple[str, str]] = Counter()
+    columns = ("from_address", "to_address", "token_address", "value")
+    for payer, payee, token, amount in zip(*(table[name] for name in columns), strict=True):
         assert amount > 0
         if truth[f"eip155:78284:{payer}"]["role"] != "issuer":
-            assert balance[payer] >= amount
-        balance[payer] -= amount
-        balance[payee] += amount
+            assert balance[payer, token] >= amount
+        balance[payer, token] -= amount
+        balance[payee, token] += amount
 
 
 def test_labels_are_partial_late_and_sometimes_wrong(
@@ -199,7 +197,7 @@ def test_labels_are_partial_late_and_sometimes_wrong(
     assert {role.category for role in ROLES} <= known
     assert all(row["account"] in truth for row in labels)
     cases = [row for row in labels if row["source"] == "simulated cases"]
-    assert all("2023-03-01" < row["published_at"] < "2024-01-01" for row in cases)
+    assert all("2023-02-19" < row["published_at"] < "2024-01-01" for row in cases)
     owners = {row["entity"] for row in cases}
     drug = {row["owner"] for row in truth.values() if row["drug"] == "true"}
     confirmed = {row["entity"] for row in cases if row["name"] == "confirmed case"}
@@ -222,7 +220,7 @@ def test_most_confirmed_owners_stop_after_the_case(world: World, labels: list[di
         if row["name"] == "confirmed case"
     }
     later: Counter[str] = Counter()
-    for payer, time in zip(table["payer"], table["time"], strict=True):
+    for payer, time in zip(table["from_address"], table["block_timestamp"], strict=True):
         if payer in closed and time > closed[payer]:
             later[payer] += 1
     tokens = [account for account in closed if account.startswith("0x")]
@@ -235,9 +233,12 @@ def test_prices_cover_every_day_of_the_ledger(world: World, transactions: list[d
     with world.prices.open(encoding="utf-8", newline="") as handle:
         rows = list(csv.DictReader(handle))
     days = {row["day"] for row in rows}
-    assert len(days) == len(rows)
+    assert len(rows) == 2 * len(days) == 2 * 366
     assert {row["block_timestamp"].date().isoformat() for row in transactions} <= days
-    assert {row["asset"] for row in rows} == {find_chain(world.utxo_chain).caip2 + "/slip44:1"}
+    assets = {f"{find_chain(world.utxo_chain).caip2}/slip44:1", f"eip155:78284/erc20:{world.coin_contract}"}
+    assert {row["asset"] for row in rows} == assets
+    prices = {(row["asset"], row["day"]): row["usd"] for row in rows}
+    assert all(len({prices[asset, day] for asset in assets}) == 1 for day in days)
     assert all(float(row["usd"]) > 0 for row in rows)
 
 
@@ -270,26 +271,24 @@ def test_refuses_a_world_that_cannot_be(tmp_path: Path, seed: int, transfers: in
 
 def test_the_files_import_whole(world: World, tmp_path: Path) -> None:
     """Every row of both ledgers becomes legs, and every label finds its address."""
-    mapping = PaymentMapping.parse(world.token_mapping)
     with open_ledger(tmp_path / "ledger.duckdb", write=True) as ledger:
         utxo = import_file(
             ledger, "bitcoin-etl", world.utxo, chain=find_chain(world.utxo_chain), code_version="test"
         )
         tokens = import_file(
             ledger,
-            "payments",
+            world.token_layout,
             world.tokens,
             chain=find_chain(world.token_chain),
-            mapping=mapping,
             code_version="test",
         )
         assert utxo.transfers == utxo.source_rows == world.counts["utxo_transfers"]
         assert tokens.transfers == tokens.source_rows == world.counts["token_transfers"]
         assert utxo.quarantined + tokens.quarantined + utxo.lossy + tokens.lossy + tokens.repeated == 0
-        assert import_prices(ledger, world.prices).added == 366
+        assert import_prices(ledger, world.prices).added == 2 * 366
         labels = import_labels(
             ledger, "csv", world.labels, recorded_at=datetime.fromisoformat("2024-01-02"), strict=True
         )
-        assert labels.labels == world.counts["service_labels"] + world.counts["case_labels"]
+        assert labels.labels == sum(world.counts[f"{kind}_labels"] for kind in ("service", "case", "freeze"))
         listed = ledger.connection.execute("SELECT count(*) FROM asset WHERE listed AND decimals IN (6, 8)")
-        assert listed.fetchall() == [(2,)]
+        assert listed.fetchall() == [(3,)]

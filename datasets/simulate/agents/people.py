@@ -6,6 +6,7 @@ from datasets.simulate.agents.targets import draw_chains, pick_service, pick_usu
 from datasets.simulate.agents.trades import draw_owner_times
 from datasets.simulate.cast import TOKEN, UTXO, Cast
 from datasets.simulate.clock import DAY, DAYS, draw_delays, make_generator
+from datasets.simulate.dials import Dials
 from datasets.simulate.plan import Join, Plan, draw_tickets, make_plan
 from datasets.simulate.roles import HIRED
 
@@ -52,7 +53,7 @@ def pay_wages(seed: int, cast: Cast) -> list[Plan]:
 def live(seed: int, cast: Cast, payments: int) -> list[Plan]:
     """Plan `payments` small payments between people, and half as many sales of coins to an exchange."""
     rng = make_generator(seed, "people")
-    people = cast.of("person")
+    people = cast.of("person", "fraud_victim")
     payer = people[(len(people) * rng.random(payments) ** 1.4).astype(np.int64)]
     chain = draw_chains(rng, cast, payer)
     friend = np.where(
@@ -104,14 +105,15 @@ def gamble(seed: int, cast: Cast) -> list[Plan]:
     return [stakes, winnings]
 
 
-def join_coins(seed: int, cast: Cast, joins: int) -> list[Join]:
+def join_coins(seed: int, dials: Dials, cast: Cast, joins: int) -> list[Join]:
     """Plan CoinJoins: five to twelve wallets of people, traders, vendors, each taking out the same amount."""
     rng = make_generator(seed, "joins")
+    dealers = cast.on(UTXO, "drug_vendor", "cash_out_exchanger", "vendor_shop")
     circle = np.concatenate(
         [
             cast.on(UTXO, "person")[::7],
             cast.on(UTXO, "freelancer", "p2p_trader", "fraud_seller")[::4],
-            cast.on(UTXO, "drug_vendor", "cash_out_exchanger", "vendor_shop")[::5],
+            dealers[rng.random(len(dealers)) < dials.joined],
         ]
     )
     planned: list[Join] = []

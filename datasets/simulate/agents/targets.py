@@ -6,6 +6,12 @@ from datasets.simulate.cast import TOKEN, UTXO, Cast
 from datasets.simulate.clock import Ints
 from datasets.simulate.roles import ROLES
 
+_CROWDS = {
+    "employers": ("employer", "payroll_office", "merchant", "charity"),
+    "traders": ("merchant", "wholesaler", "employer"),
+    "victims": ("fraud_victim",),
+    "hit": ("ransom_victim",),
+}
 _USUAL = 3  # how many traders or shops an owner comes back to
 
 
@@ -86,10 +92,9 @@ def pick_target(rng: np.random.Generator, cast: Cast, kind: str, owners: Ints, c
 
 def list_crowd(cast: Cast, kind: str, chain: int) -> Ints:
     """Return the owners of the crowd of this kind who have a wallet on `chain`."""
-    if kind == "employers":
-        return cast.on(chain, "employer", "payroll_office", "merchant", "charity")
-    if kind == "traders":
-        return cast.on(chain, "merchant", "wholesaler", "employer")
+    crowd = cast.on(chain, *_CROWDS.get(kind, ()))
+    if len(crowd):
+        return crowd
     people = cast.on(chain, "person")
     if kind == "buyers":
         return people[cast.habit["evening"][people] > np.quantile(cast.habit["evening"][people], 0.82)]

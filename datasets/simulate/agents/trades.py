@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.simulate.agents.swaps import go_over, swap_and_pay
 from datasets.simulate.agents.targets import (
     draw_chains,
     list_crowd,
@@ -18,6 +19,10 @@ from datasets.simulate.plan import Plan, draw_tickets, make_plan
 from datasets.simulate.roles import ROLES
 
 _LONGEST_LIST = 16
+_MARKS = 1 << 36
+_OTHERS = {"buyers": "anyone", "migrants": "anyone", "victims": "anyone", "hit": "employers"}
+"""Who else pays into a trade of this crowd."""
+MIXER_FEE = 0.025
 _TURN = 35 * DAY  # how long a network uses one drop account before the next takes its turn
 _HONEST_TARGETS = ("trader", "exchange", "merchant", "person", "family")
 
@@ -61,7 +66,7 @@ def collect_receipts(seed: int, dials: Dials, cast: Cast) -> list[Plan]:
     return plans
 
 
-def pay_out(seed: int, dials: Dials, cast: Cast) -> list[Plan]:
+def pay_out(seed: int, dials: Dials, cast: Cast, block_seconds: int) -> list[Plan]:
     """Plan the payouts of every trade: shares of its balance, every few days, to the targets of its row."""
     rng = make_generator(seed, "payouts")
     plans: list[Plan] = []
@@ -89,9 +94,43 @@ def pay_out(seed: int, dials: Dials, cast: Cast) -> list[Plan]:
                 (rng.random(len(rows)) * len(_HONEST_TARGETS)).astype(np.int64)
             ]
             names = np.where(astray, honest, names)
-        share = np.where(names == "person", share * 0.3, share)
+        share = np.clip(np.where(names == "person", share * 0.3, share), 0.02, 0.98)
+        over = (names == "bridge") | ((names == "swap") & (chain == UTXO))
+        swaps = (names == "swap") & (chain == TOKEN)
+        own = np.flatnonzero(over)
+        plans += go_over(
+            rng,
+            cast,
+            payer[own],
+            chain=chain[own],
+            time=time[own],
+            share=share[own],
+            target=np.full(len(own), -1),
+            apart=0.4,
+            first=_MARKS + 4 * mark,
+            block_seconds=block_seconds,
+        )
+        own = np.flatnonzero(swaps)
+        plans += swap_and_pay(
+            rng,
+            cast,
+            payer[own],
+            time=time[own],
+            share=share[own],
+            target=np.full(len(own), -1),
+            hours=20.0 if role.drug else 60.0,
+            first=2 * _MARKS + 4 * mark,
+        )
+        rest = np.flatnonzero(~over & ~swaps)
         plan, mark = _aim(
-            rng, cast, names, payer=payer, chain=chain, time=time, share=np.clip(share, 0.02, 0.98), mark=mark
+            rng,
+            cast,
+            names[rest],
+            payer=payer[rest],
+            chain=chain[rest],
+            time=time[rest],
+            share=share[rest],
+            mark=mark + len(rows),
         )
         plans += plan
     return plans
@@ -121,7 +160,7 @@ def _draw_payers(
 ) -> Ints:
     """Draw the payer of each receipt from a circle of its own per owner, the regulars first."""
     members = list_crowd(cast, crowd, chain)
-    anyone = list_crowd(cast, "anyone", chain) if crowd in {"buyers", "migrants"} else members
+    anyone = list_crowd(cast, _OTHERS.get(crowd, crowd), chain)
     circle = np.maximum((counts / np.maximum(cast.habit["loyalty"][owners], 1.0)).astype(np.int64), 1)
     first = np.concatenate([[0], np.cumsum(circle)[:-1]])
     total = int(circle.sum())
@@ -174,11 +213,11 @@ def _aim(
 def _mix_out(rng: np.random.Generator, cast: Cast, owners: Ints, time: Ints, marks: Ints) -> list[Plan]:
     """Plan what the mixer pays out to a wallet that the owner keeps apart, and what becomes of it."""
     mixer = int(cast.main[cast.of("mixer")[0], UTXO])
-    aside = cast.aside[owners]
+    aside = cast.aside[owners, UTXO]
     back = time + draw_delays(rng, 14.0, 0.9, len(owners))
     spend = back + draw_delays(rng, 60.0, 0.8, len(owners))
     service = pick_service(rng, cast, owners)
-    out = make_plan(back, np.full(len(owners), mixer), aside, link=marks)
+    out = make_plan(back, np.full(len(owners), mixer), aside, link=marks, cut=MIXER_FEE)
     # The customer of record of what was mixed is somebody else: a tag beyond all owners.
     sold = make_plan(
         spend,
