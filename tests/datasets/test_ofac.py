@@ -303,7 +303,7 @@ def test_what_an_issue_says_twice_it_says_once(tmp_path: Path) -> None:
     path = write_sdn(tmp_path / "1.xml", [twice], issued="2025-01-01")
     with open_ledger(tmp_path / "ledger.duckdb", write=True) as ledger:
         result = import_labels(ledger, "ofac", path, recorded_at=RECORDED)
-        assert (result.labels, result.known) == (2, 1)
+        assert (result.labels, result.known) == (1, 1)
         (row,) = label_rows(ledger).to_pylist()
         assert row["position"] == "profile 500 feature 5000"
 
@@ -392,17 +392,19 @@ def test_a_long_list_is_read_in_little_memory(tmp_path: Path) -> None:
 def test_the_real_list_row_by_row(tmp_path: Path) -> None:
     folder = shared_data() / "labels" / "ofac"
     with (folder / "addresses_by_program.csv").open(encoding="utf-8", newline="") as file:
-        expected = list(csv.DictReader(file))
+        rows = list(csv.DictReader(file))
+    # One address stands there twice under the same entity and currency.
+    expected = list({tuple(row.values()): row for row in rows}.values())
     with open_ledger(tmp_path / "ledger.duckdb", write=True) as ledger:
         path = folder / "sdn_advanced_2025-11-19.xml.bz2"
         result = import_labels(ledger, "ofac", path, recorded_at=RECORDED)
-        assert (result.labels, result.rejected) == (761, [])
+        assert (result.labels, result.known, result.rejected) == (760, 1, [])
         labels = (
             ledger.connection.sql("SELECT * FROM label JOIN address USING (address) ORDER BY label")
             .to_arrow_table()
             .to_pylist()
         )
-    assert len(labels) == 761
+    assert len(labels) == 760
     for label, row in zip(labels, expected, strict=True):
         assert label["name"] == f"Digital Currency Address - {row['currency']}"
         written = row["address"].lower() if row["address"].startswith("0x") else row["address"]
