@@ -9,7 +9,21 @@ from typing import Annotated
 
 import typer
 
-from api.commands import ask, check, data, labels, ledger, pull, status, sync, trace, work
+from api.commands import (
+    ask,
+    cases,
+    check,
+    data,
+    labels,
+    ledger,
+    models,
+    pull,
+    review,
+    status,
+    sync,
+    trace,
+    work,
+)
 from api.commands.common import clean, code_version, new_group, say
 from chains.errors import SilkscreenError
 
@@ -44,9 +58,11 @@ app.command("pull")(pull.pull_histories)
 app.add_typer(labels.labels, name="labels")
 app.add_typer(data.prices, name="prices")
 app.add_typer(ledger.ledger, name="ledger")
-app.command("train")(work.train)
+app.add_typer(cases.cases, name="cases")
+app.add_typer(review.review, name="review")
+app.command("train")(models.train)
 app.command("build")(work.build_snapshot)
-app.add_typer(work.models, name="models")
+app.add_typer(models.models, name="models")
 app.add_typer(work.features, name="features")
 app.command("screen")(ask.screen_addresses)
 app.command("trace")(trace.trace_money)

@@ -350,6 +350,23 @@ class Snapshot:
                 break
         return chosen
 
+    def owner_scores(self) -> tuple[list[str], NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
+        """Return every entity once, by its public id: account, row, highest log-odds, whether labelled.
+
+        Highest among its addresses; labelled where any of them was when it was built. Without a model empty.
+        """
+        if self._log_odds is None:
+            return [], np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.bool_)
+        entity = self._addresses.column("entity").to_numpy().astype(np.int64)
+        labelled = self._addresses.column("labelled").to_numpy().astype(np.bool_)
+        highest = np.full(len(self), -np.inf)
+        np.maximum.at(highest, entity, np.asarray(self._log_odds))
+        marked = np.zeros(len(self), np.bool_)
+        np.logical_or.at(marked, entity, labelled)
+        rows = np.unique(entity)
+        accounts = self._addresses.column("account").take(pa.array(rows)).to_pylist()
+        return accounts, rows, highest[rows], marked[rows]
+
     def exposures(self, row: int) -> tuple[ExposureLine, ...]:
         """Return the exposures of the row's entity: sources first, each side by falling share."""
         entity = self._entity_row(row)

@@ -1,15 +1,17 @@
-"""Turn data into answers: train, build, look at models and features."""
+"""Turn data into answers: build a snapshot, look at features."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from api.commands.cases import take_over_cases
 from api.commands.common import (
     Dir,
     InLanguage,
     Json,
     Threads,
+    clean,
     code_version,
     counted,
     new_group,
@@ -17,12 +19,10 @@ from api.commands.common import (
     read_settings,
     say,
     say_json,
-    say_table,
     show_steps,
 )
 from chains.errors import InputError
 
-models = new_group("Trained models.")
 features = new_group("What is measured of an address.")
 
 
@@ -39,7 +39,8 @@ def build_snapshot(
 ) -> None:
     """Publish a snapshot: features and scores.
 
-    Builds entities, exposure and features from the ledger, and scores with the current model.
+    Builds entities, exposure and features from the ledger, takes over closed cases, and scores with the
+    champion.
     """
     settings = read_settings(folder, threads=threads)
     from api.access import utc_now
@@ -47,7 +48,9 @@ def build_snapshot(
     moment = None if as_of is None else parse_moment(as_of)
     if moment is not None and moment > utc_now():
         raise InputError(f"--as-of {as_of} lies in the future: nothing is known of it yet")
+    take_over_cases(settings, quiet=as_json)
     from datasets.snapshot import open_snapshot
+    from models.drift import read_drift, summarise_drift
     from models.publish import publish
 
     with show_steps() as progress:
@@ -61,8 +64,10 @@ def build_snapshot(
         )
     snapshot = open_snapshot(published, verify=False)
     manifest = snapshot.manifest
+    drift = read_drift(snapshot.folder)
     if as_json:
-        say_json({key: manifest[key] for key in ("id", "as_of", "addresses", "model", "label_hash", "heads")})
+        told = ("id", "as_of", "addresses", "model", "label_hash", "heads")
+        say_json({key: manifest[key] for key in told} | {"drift": summarise_drift(drift) if drift else []})
         return
     say(f"published {snapshot.id}: {manifest['addresses']:,} addresses as of {manifest['as_of']}")
     if not manifest["addresses"]:
@@ -71,80 +76,11 @@ def build_snapshot(
         spends = counted(refused, "spend")
         say(f"{spends} joined nobody: labels name different owners (`silkscreen trace` lists an address's)")
     say(f"scored with {manifest['model']}" if manifest["model"] else "not scored: there is no model here")
-
-
-def train(
-    seed: Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1)] = 1,
-    folder: Dir = None,
-    threads: Threads = None,
-    as_json: Json = False,
-) -> None:
-    """Train a model on the ledger's labels.
-
-    It becomes the current model; `silkscreen build` scores with it.
-    """
-    settings = read_settings(folder, threads=threads)
-    from models.pipeline import train_from_ledger
-
-    with show_steps() as progress:
-        model = train_from_ledger(
-            settings.ledger, settings.models, threads=settings.threads, seed=seed, progress=progress
-        )
-    if as_json:
-        say_json({"version": model.version, "card": model.card})
-        return
-    say(f"trained {model.version}, now current: {settings.models / model.version / 'card.md'}")
-    _say_scores(model.card)
-
-
-def list_all_models(folder: Dir = None, as_json: Json = False) -> None:
-    """List the models; the current one has a star."""
-    settings = read_settings(folder)
-    from models.registry import current_model, list_models
-
-    current = current_model(settings.models)
-    rows = [_describe_model(model, current) for model in list_models(settings.models)]
-    if as_json:
-        say_json(rows)
-        return
-    if not rows:
-        say(f"there is no model under {settings.models}: `silkscreen train` makes one")
-        return
-    columns = ["", "version", "trained on", "PR-AUC", "ROC-AUC", "chains"]
-    cells = [
-        [
-            "*" if row["current"] else "",
-            row["version"],
-            "simulated world" if row["simulated"] else "real owners",
-            f"{row['pr_auc']:.3f}",
-            f"{row['roc_auc']:.3f}",
-            ", ".join(row["chains"]),
-        ]
-        for row in rows
-    ]
-    say_table(columns, cells, numbers=["PR-AUC", "ROC-AUC"])
-
-
-def add_one_model(
-    model: Annotated[Path, typer.Argument(help="Folder of a model, as MODELS/m-….", metavar="FOLDER")],
-    folder: Dir = None,
-    as_json: Json = False,
-) -> None:
-    """Take over a model trained elsewhere.
-
-    It becomes the current model; `silkscreen build` scores with it. It sets a level on the chains that it
-    was trained on, and nowhere else.
-    """
-    settings = read_settings(folder)
-    from models.registry import add_model
-
-    added = add_model(settings.models, model)
-    if as_json:
-        say_json(_describe_model(added, added))
-        return
-    say(f"{added.version} is now current; `silkscreen build` scores with it")
-    kind = "the simulated world" if added.population.simulated else "real owners"
-    say(f"it was trained on {kind}: {', '.join(added.population.chains)}")
+    moved = summarise_drift(drift) if drift else []
+    for line in moved:
+        say(clean(line, 1000))
+    if moved:
+        say("`silkscreen models drift` shows each")
 
 
 def export_table(
@@ -220,36 +156,5 @@ def describe_features(
             say(f"  {words.meanings[feature.name]}")
 
 
-def _describe_model(model: Any, current: Any) -> dict[str, Any]:
-    scores = model.card["metrics"]["scores"]["model"]
-    return {
-        "version": model.version,
-        "current": current is not None and model.version == current.version,
-        "simulated": model.population.simulated,
-        "chains": list(model.population.chains),
-        "pr_auc": scores["pr_auc"],
-        "roc_auc": scores["roc_auc"],
-    }
-
-
-def _say_scores(card: Any) -> None:
-    scores = card["metrics"]["scores"]
-    names = {"model": "model", "exposure_alone": "exposure alone", "activity_alone": "activity alone"}
-    columns = ["on owners never seen", "PR-AUC", "ROC-AUC", "recall at 1% FP"]
-    rows = [
-        [
-            name,
-            f"{scores[kind]['pr_auc']:.3f}",
-            f"{scores[kind]['roc_auc']:.3f}",
-            f"{scores[kind]['recall']:.1%}",
-        ]
-        for kind, name in names.items()
-        if kind in scores
-    ]
-    say_table(columns, rows, numbers=columns[1:])
-
-
-models.command("list")(list_all_models)
-models.command("add")(add_one_model)
 features.command("describe")(describe_features)
 features.command("export")(export_table)

@@ -217,7 +217,7 @@ def test_a_model_is_taken_over_whole_or_not_at_all(
     folder = ["--dir", str(tmp_path / "var")]
     (trained,) = (path for path in settings.models.iterdir() if path.is_dir())
     assert run("models", "add", str(trained), *folder) == 0
-    assert f"{trained.name} is now current" in capsys.readouterr().out
+    assert f"{trained.name} is in use" in capsys.readouterr().out
     assert run("models", "add", str(tmp_path / "none"), *folder) == 1
     assert "there is no model at" in capsys.readouterr().err
     assert run("models", "list", "--json", *folder) == 0
