@@ -7,10 +7,12 @@ the terminal: each such text is cut by itself, so that none can push out what st
 """
 
 import math
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from rich.cells import cell_len, chop_cells
 from rich.console import Console
 from rich.text import Text
 
@@ -33,6 +35,10 @@ LINES = 3
 
 _PLAIN_SPACES = dict.fromkeys((0xA0, 0x202F), " ")
 """Spaces at which no line breaks, as Russian writes them in numbers: not every terminal shows them."""
+
+_CHINESE = re.compile(r"[\u3000-\u303f\u3400-\u9fff\uff00-\uff60]")
+_PIECES = re.compile(rf"\s+|(?:{_CHINESE.pattern}|(?:(?!{_CHINESE.pattern})\S)+)[，。：；、）”]*")
+"""What no line breaks apart: a word or a Chinese character, with the marks that close it."""
 
 NAME_LIMIT = 60
 """Characters of one text of a third party: a name, a source, a reference."""
@@ -254,8 +260,22 @@ def _rows(title: str, texts: Sequence[str], limit: int | None = LINES) -> Iterat
 
 def _row(title: str, text: str) -> Iterator[Text]:
     """Give `text` wrapped beside its title; whatever a terminal would obey is shown as its code."""
-    console = Console(width=WIDTH, highlight=False)
-    wrapped = Text(clean(text, len(text))).wrap(console, WIDTH - MARGIN, overflow="fold")
-    for number, line in enumerate(wrapped):
-        line.rstrip()
+    for number, line in enumerate(_wrap(clean(text, len(text)))):
         yield Text.assemble((f"{title if number == 0 else '':<{MARGIN}}", "dim"), line)
+
+
+def _wrap(text: str) -> Iterator[str]:
+    """Give the lines of a text beside its title; a Chinese one breaks between any two characters."""
+    width = WIDTH - MARGIN
+    if not _CHINESE.search(text):
+        wrapped = Text(text).wrap(Console(width=WIDTH, highlight=False), width, overflow="fold")
+        yield from (line.plain.rstrip() for line in wrapped)
+        return
+    line = ""
+    for piece in (part for found in _PIECES.findall(text) for part in chop_cells(found, width)):
+        if cell_len(line + piece.rstrip()) > width:
+            yield line.rstrip()
+            line = piece.lstrip()
+        else:
+            line += piece
+    yield line.rstrip()
