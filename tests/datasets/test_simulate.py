@@ -203,7 +203,8 @@ def test_labels_are_partial_late_and_sometimes_wrong(
     confirmed = {row["entity"] for row in cases if row["name"] == "confirmed case"}
     assert 0.08 < len(confirmed) / len(owners) < 0.4
     assert 0.3 < len(confirmed & drug) / len(drug) < 0.95
-    assert len(confirmed - drug) <= 0.1 * len(confirmed)
+    told_wrong = {owner for owner in owners if (owner in confirmed) != (owner in drug)}
+    assert 0 < len(told_wrong) < 0.06 * len(owners)
     markets = {row["published_at"] for row in labels if row["category"] == "darknet_market"}
     assert min(markets) < "2023-03-15"
     assert max(markets) > "2023-06-01"
