@@ -96,9 +96,17 @@ def draw_owners(
     return Draws(owner, weight, drug, kinds, draws, seed)
 
 
+Figures = Mapping[str, NDArray[np.float64]]
+"""Each figure of one score: of all rows as they are, then of each draw."""
+
+
 def spread_of(score: NDArray[np.float64], draws: Draws) -> Spread:
     """Return the figures of one score with their intervals."""
-    figures = _figures(score, draws)
+    return describe_spread(draw_figures(score, draws))
+
+
+def describe_spread(figures: Figures) -> Spread:
+    """Return the figures with their intervals."""
     return Spread(
         pr_auc=interval_of(figures["pr_auc"]),
         roc_auc=interval_of(figures["roc_auc"]),
@@ -110,7 +118,11 @@ def spread_of_difference(
     score: NDArray[np.float64], other: NDArray[np.float64], draws: Draws
 ) -> Mapping[str, Interval]:
     """Return how much better `score` is than `other` on the same draws of the same rows, by figure."""
-    ours, theirs = _figures(score, draws), _figures(other, draws)
+    return describe_difference(draw_figures(score, draws), draw_figures(other, draws))
+
+
+def describe_difference(ours: Figures, theirs: Figures) -> Mapping[str, Interval]:
+    """Return how much better one score is than another, by figure; both were drawn alike."""
     return {name: interval_of(ours[name] - theirs[name]) for name in ours}
 
 
@@ -142,7 +154,7 @@ def curve_band(
     return curves[0], low, high
 
 
-def _figures(score: NDArray[np.float64], draws: Draws) -> dict[str, NDArray[np.float64]]:
+def draw_figures(score: NDArray[np.float64], draws: Draws) -> Figures:
     """Return each figure of each draw, the first of all rows as they are."""
     parts: dict[str, list[NDArray[np.float64]]] = {}
     measures: dict[str, Callable[..., NDArray[np.float64]]] = {"pr_auc": _pr_auc, "roc_auc": _roc_auc}

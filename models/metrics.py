@@ -148,6 +148,78 @@ def count_false_positives(
     return tuple(found)
 
 
+@dataclass(frozen=True)
+class Bin:
+    """Rows of about equal probability: what was said of them, and what they were."""
+
+    lowest: float
+    highest: float
+    said: float
+    """Weighted mean of the probability."""
+    seen: float
+    """Weighted share of drug rows."""
+    low: float
+    high: float
+    """Interval of `seen` (Wilson, 95%), an owner counting once."""
+    weight: float
+    """Sum of the weights: about the number of owners."""
+    rows: int
+
+
+def calibration_bins(
+    drug: NDArray[np.bool_], probability: NDArray[np.float64], weight: NDArray[np.float64], *, bins: int = 10
+) -> tuple[Bin, ...]:
+    """Return bins of about equal weight in order of probability; rows of equal probability stay together."""
+    order = np.argsort(probability, kind="stable")
+    ordered, weights = probability[order], weight[order]
+    total = float(np.sum(weights))
+    middle = np.cumsum(weights) - weights / 2
+    place = np.minimum((middle / total * bins).astype(np.int64), bins - 1)
+    _, same = np.unique(ordered, return_inverse=True)
+    first = np.full(int(same.max(initial=-1)) + 1, bins, dtype=np.int64)
+    np.minimum.at(first, same, place)
+    place = first[same]
+    found = []
+    for number in np.unique(place).tolist():
+        rows = order[place == number]
+        mass = float(np.sum(weight[rows]))
+        seen = float(np.sum(weight[rows] * drug[rows])) / mass
+        low, high = wilson(seen, mass)
+        found.append(
+            Bin(
+                lowest=float(probability[rows].min()),
+                highest=float(probability[rows].max()),
+                said=float(np.sum(weight[rows] * probability[rows])) / mass,
+                seen=seen,
+                low=low,
+                high=high,
+                weight=mass,
+                rows=len(rows),
+            )
+        )
+    return tuple(found)
+
+
+def calibration_error(bins: Sequence[Bin]) -> float:
+    """Return the expected calibration error: the mean of |said - seen| over the bins, by weight.
+
+    Source: Naeini, Cooper and Hauskrecht, Obtaining well calibrated probabilities using Bayesian
+    binning, 2015.
+    """
+    total = float(np.sum([b.weight for b in bins]))
+    return float(np.sum([b.weight * abs(b.said - b.seen) for b in bins])) / total
+
+
+def wilson(share: float, count: float) -> tuple[float, float]:
+    """Return the 95% interval of a share seen among `count` (Wilson's score interval, 1927)."""
+    if count <= 0:
+        return 0.0, 1.0
+    z = 1.959963984540054
+    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * float(np.sqrt(share * (1 - share) / count + z * z / (4 * count * count)))
+    return max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
+
+
 def precision_at(*, recall: float, flagged: int, owners: int) -> Mapping[float, float]:
     """Return the precision to expect at each of `PREVALENCES`.
 
