@@ -166,7 +166,8 @@ SCREENING: dict[str, Any] = {
             "feature": "exposure_source_drug_share",
             "value": 0.42,
             "contribution": 1.9,
-            "text": "42% of what it received comes from the drug trade",
+            "text": "42 % of what it received is traced to addresses labelled as drug trade, directly or "
+            "through others",
         }
     ],
     "unknown_reasons": [],

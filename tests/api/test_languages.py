@@ -14,11 +14,12 @@ from rich.cells import cell_len
 from api import schemas
 from api.app import create_app
 from api.card import write_card
+from api.examples import SCREENING
 from api.screening import Screening, screen
 from api.serving import Served
 from api.settings import Settings
 from chains.errors import InputError
-from features.catalogue import CATALOGUE
+from features.catalogue import CATALOGUE, find_feature
 from features.words.describe import describe_reason
 from features.words.languages import LANGUAGES
 from models.explain import Reason
@@ -101,6 +102,11 @@ def test_openapi_names_the_languages(settings: Settings) -> None:
     [choices] = [kind["enum"] for kind in parameters["language"]["schema"]["anyOf"] if "enum" in kind]
     assert tuple(choices) == LANGUAGES
     assert not any(parameter["required"] for parameter in parameters.values())
+
+
+def test_the_example_speaks_as_the_catalogue_does() -> None:
+    for reason in SCREENING["reasons"]:
+        assert reason["text"] == describe_reason(find_feature(reason["feature"]), reason["value"])
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
