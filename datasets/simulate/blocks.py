@@ -1,7 +1,6 @@
 """The blocks of the UTXO chain, which all regions of a world share."""
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,6 @@ GRANTS = 5
 """Blocks in which a region's first coins are issued, one for each exchange."""
 
 _GRANT_SECONDS = 7_200  # between them, on the day before the year
-_Times = TypeVar("_Times", int, Ints)
 
 
 @dataclass(frozen=True)
@@ -31,12 +29,17 @@ class Blocks:
     hashes: NDArray[np.uint8]
     grants: int
     regions: int
-    seconds: int
     reward: int
 
-    def at(self, time: _Times) -> _Times:
-        """Return the number of the block that takes in what is sent at a time."""
-        return self.grants + time // self.seconds
+    def at(self, time: Ints) -> Ints:
+        """Return the number of the block that takes in what is sent at a time: the first one after it."""
+        after = self.grants + np.searchsorted(self.time[self.grants :], time)
+        return np.minimum(after, len(self.time) - 1)
+
+    def seen(self, time: Ints) -> Ints:
+        """Return the time of the block that takes in what is sent at a time."""
+        seen: Ints = self.time[self.at(time)]
+        return seen
 
 
 def make_blocks(seed: int, *, regions: int, seconds: int) -> Blocks:
@@ -46,6 +49,7 @@ def make_blocks(seed: int, *, regions: int, seconds: int) -> Blocks:
     count = grants + -(-END // seconds)
     number = np.arange(count)
     time = (number - grants + 1) * seconds - rng.integers(0, seconds // 3, count) - 1
+    time[-1] = END - 1
     time[:grants] = (number[:grants] - grants) * min(_GRANT_SECONDS, (DAY - 60) // grants)
     rates = (6 + 10 * rng.random(count) ** 2 + 8 * np.sin(number / 37.0) ** 2).astype(np.int64)
     hashes = np.frombuffer(rng.bytes(32 * count), dtype=np.uint8).reshape(count, 32)
@@ -55,6 +59,5 @@ def make_blocks(seed: int, *, regions: int, seconds: int) -> Blocks:
         hashes=hashes,
         grants=grants,
         regions=regions,
-        seconds=seconds,
         reward=REWARD_A_DAY * seconds // DAY * regions,
     )

@@ -114,7 +114,7 @@ def plan_crossings(cast: Cast, crossings: Crossings, region: int, blocks: Blocks
         )
         plans.append(
             make_plan(
-                time + 1 if chain == TOKEN else (time // blocks.seconds + 1) * blocks.seconds,
+                time + 1 if chain == TOKEN else blocks.seen(time) + 1,
                 np.full(len(into), outside),
                 cast.main[owner, chain],
                 cross=into,

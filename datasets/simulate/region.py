@@ -105,13 +105,13 @@ def stretch_blocks(transfers: int) -> int:
 
 def _plan_year(seed: int, number: int, cast: Cast, cases: Cases, shared: Shared) -> Plan:
     """Put together what everybody means to do, less what those whose case is public no longer do."""
-    dials, transfers, seconds = shared.dials, shared.transfers, shared.blocks.seconds
+    dials, transfers, blocks = shared.dials, shared.transfers, shared.blocks
     plans = [
         *collect_receipts(seed, dials, cast),
-        *pay_out(seed, dials, cast, seconds),
+        *pay_out(seed, dials, cast, blocks),
         *pay_wages(seed, cast),
         *live(seed, cast, int(transfers * 0.025)),
-        *speculate(seed, cast, int(transfers * 0.004), seconds),
+        *speculate(seed, cast, int(transfers * 0.004), blocks),
         *gamble(seed, cast),
         *trade_on_markets(seed, dials, cast),
         *process_payments(seed, cast),
@@ -121,7 +121,7 @@ def _plan_year(seed: int, number: int, cast: Cast, cases: Cases, shared: Shared)
     plan = change_habits(seed, dials, cast, join_plans(plans))
     plan = split_receipts(seed, dials, cast, plan)
     plan = join_plans([plan, *pass_on(seed, dials, cast, plan)])
-    plan = hide_payments(seed, dials, cast, plan, seconds)
+    plan = hide_payments(seed, dials, cast, plan, blocks)
     plan = join_plans([plan, sell_wrapped(seed, dials, cast, plan)])
     owner = cast.wallet_owner
     plan = plan.take(cases.allow(plan.time, owner[plan.payer], owner[plan.payee]))

@@ -158,8 +158,8 @@ def build_chain(
     pool_address = state.new_address(pool)
     by_block = _group_payments(cast, payments, blocks)
     joins_by_block: dict[int, list[Join]] = {}
-    for join in joins:
-        joins_by_block.setdefault(blocks.at(join.time), []).append(join)
+    for join, block in zip(joins, blocks.at(np.array([join.time for join in joins])).tolist(), strict=True):
+        joins_by_block.setdefault(block, []).append(join)
     day_prices = prices.tolist()
     rates = blocks.rates.tolist()
     for block in range(len(blocks.time)):

@@ -41,6 +41,7 @@ REGION = 1_000_000
 _STEPS = 6  # of one region
 _BLOCK_SECONDS = 7_200
 _PARTS = ".parts"
+_FILES = ("utxo.parquet", "tokens.parquet", "truth.csv", "labels.csv", "prices.csv")
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ def simulate_world(
 
     tell()
     out.mkdir(parents=True, exist_ok=True)
+    (out / "world.json").unlink(missing_ok=True)
     parts = out / _PARTS
     shutil.rmtree(parts, ignore_errors=True)
     parts.mkdir()
@@ -113,12 +115,14 @@ def simulate_world(
     counts: Counter[str] = Counter(blocks=len(blocks.time))
     roles: Counter[str] = Counter()
     labels: list[Label] = []
+    first_owners: list[int] = []
     writer = _Writer(parts, regions, transfers, blocks)
     with (parts / "truth.csv").open("w", encoding="utf-8", newline="\n") as truth:
         truth.write(COLUMNS + "\n")
         for number in range(regions):
             region = simulate_region(_region_seed(seed, number, regions), number, shared, tell)
             first_owner = counts["owners"]
+            first_owners.append(first_owner)
             found, told = list_labels(
                 seed=region.seed,
                 dials=shared.dials,
@@ -134,13 +138,13 @@ def simulate_world(
             tell()
             writer.add(region)
             counts.update(told)
-            counts.update(owners=region.cast.owners - 1, drug_owners=int(region.cast.drug.sum()))
+            counts.update(owners=region.cast.owners, drug_owners=int(region.cast.drug.sum()))
             roles.update(region.count_roles())
             tell()
     counts.update(writer.finish())
     write_labels(parts / "labels.csv", labels)
     write_prices(parts / "prices.csv", prices)
-    for name in ("utxo.parquet", "tokens.parquet", "truth.csv", "labels.csv", "prices.csv"):
+    for name in _FILES:
         (parts / name).replace(out / name)
     shutil.rmtree(parts)
     tell()
@@ -148,15 +152,12 @@ def simulate_world(
         "seed": seed,
         "transfers": transfers,
         "regions": regions,
+        "first_owners": first_owners,
         "dials": asdict(shared.dials),
         "counts": dict(counts),
         "owners_by_role": dict(roles),
-        "token": {"contract": SIMULATED_TOKEN, "layout": TOKEN_LAYOUT, "mapping": TOKEN_MAPPING},
-        "coin": {"contract": SIMULATED_COIN},
-        "note": "Invented. No address, owner or payment of this world exists anywhere else.",
     }
-    text = json.dumps(description, indent=1, sort_keys=True)
-    (out / "world.json").write_text(text + "\n", encoding="utf-8", newline="\n")
+    _write_description(out / "world.json", description)
     tell()
     return World(
         folder=out,
@@ -171,6 +172,16 @@ def simulate_world(
         description=out / "world.json",
         counts=dict(counts),
     )
+
+
+def _write_description(path: Path, description: dict[str, object]) -> None:
+    fixed = {
+        "token": {"contract": SIMULATED_TOKEN, "layout": TOKEN_LAYOUT, "mapping": TOKEN_MAPPING},
+        "coin": {"contract": SIMULATED_COIN},
+        "note": "Invented. No address, owner or payment of this world exists anywhere else.",
+    }
+    text = json.dumps(description | fixed, indent=1, sort_keys=True)
+    path.write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
 class _Writer:

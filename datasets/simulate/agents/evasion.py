@@ -7,6 +7,7 @@ import numpy as np
 from datasets.simulate.agents.swaps import go_over, swap_and_pay
 from datasets.simulate.agents.targets import pick_service, pick_usual
 from datasets.simulate.agents.trades import MIXER_FEE
+from datasets.simulate.blocks import Blocks
 from datasets.simulate.cast import TOKEN, UTXO, Cast
 from datasets.simulate.clock import DAY, END, Floats, Ints, draw_delays, make_generator
 from datasets.simulate.dials import Dials
@@ -66,15 +67,15 @@ def split_receipts(seed: int, dials: Dials, cast: Cast, plan: Plan) -> Plan:
     return _ordered(join_plans([replace(plan, usd=usd), later]))
 
 
-def hide_payments(seed: int, dials: Dials, cast: Cast, plan: Plan, block_seconds: int) -> Plan:
+def hide_payments(seed: int, dials: Dials, cast: Cast, plan: Plan, blocks: Blocks) -> Plan:
     """Put the trade's payouts off, split them, lead them through mixers, pools and bridges; and receive at
     wallets that are in use for a while only."""
     rng = make_generator(seed, "evasion")
-    plan = _hide_payouts(rng, dials, cast, plan, block_seconds)
+    plan = _hide_payouts(rng, dials, cast, plan, blocks)
     return _receive_fresh(rng, dials, cast, plan)
 
 
-def _hide_payouts(rng: np.random.Generator, dials: Dials, cast: Cast, plan: Plan, block_seconds: int) -> Plan:
+def _hide_payouts(rng: np.random.Generator, dials: Dials, cast: Cast, plan: Plan, blocks: Blocks) -> Plan:
     owner = cast.wallet_owner[plan.payer]
     chain = cast.wallet_chain[plan.payer]
     paying = cast.hiding[owner] & (plan.share > 0.0) & (plan.share < 1.0) & (plan.mark < 0) & (plan.link < 0)
@@ -134,7 +135,7 @@ def _hide_payouts(rng: np.random.Generator, dials: Dials, cast: Cast, plan: Plan
             target=target[ways[2]],
             apart=0.6,
             first=2 * _MARKS,
-            block_seconds=block_seconds,
+            blocks=blocks,
         ),
     ]
     return join_plans([_valid(part) for part in plans])

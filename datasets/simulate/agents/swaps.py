@@ -5,6 +5,7 @@ from typing import TypeVar
 import numpy as np
 
 from datasets.simulate.agents.targets import pick_service
+from datasets.simulate.blocks import Blocks
 from datasets.simulate.cast import TOKEN, UTXO, WRAPPED, Cast
 from datasets.simulate.clock import END, FIRST, Floats, Ints, draw_delays, make_generator
 from datasets.simulate.dials import Dials
@@ -61,21 +62,21 @@ def cross(
     from_utxo: bool,
     share: Floats,
     mark: Ints,
-    block_seconds: int,
+    blocks: Blocks,
 ) -> tuple[Plan, Ints]:
     """Plan crossings by a bridge, and return them with the times at which they came out.
 
     The bridge pays minutes to hours after it was paid: after the block, where that was on the UTXO chain.
     """
     into, out = (UTXO, WRAPPED) if from_utxo else (WRAPPED, UTXO)
-    seen = (time // block_seconds + 1) * block_seconds if from_utxo else time
+    seen = blocks.seen(time) if from_utxo else time
     later = seen + 300 + np.minimum(draw_delays(rng, 0.7, 0.9, len(time)), 20 * 3600)
     paid = make_plan(time, source, cast.main[house, into], share=share, mark=mark)
     got = make_plan(later, cast.main[house, out], target, link=mark, cut=BRIDGE_FEE)
     return join_plans([paid, got]), later
 
 
-def speculate(seed: int, cast: Cast, payments: int, block_seconds: int) -> list[Plan]:
+def speculate(seed: int, cast: Cast, payments: int, blocks: Blocks) -> list[Plan]:
     """Plan `payments` swaps and half as many crossings of ordinary people, for their own purposes."""
     rng = make_generator(seed, "swaps")
     holders = cast.on(TOKEN, *_HOLDERS)
@@ -111,7 +112,7 @@ def speculate(seed: int, cast: Cast, payments: int, block_seconds: int) -> list[
             target=np.full(len(owner), -1),
             apart=0.0,
             first=1 << 33,
-            block_seconds=block_seconds,
+            blocks=blocks,
         )
     return plans
 
@@ -165,7 +166,7 @@ def go_over(
     target: Ints,
     apart: float,
     first: int,
-    block_seconds: int,
+    blocks: Blocks,
 ) -> list[Plan]:
     """Plan crossings to an own wallet on the other chain, from which `target` (−1: an exchange) is paid.
 
@@ -208,7 +209,7 @@ def go_over(
             from_utxo=start == UTXO,
             share=share[here] if start == UTXO else np.full(len(here), 0.98),
             mark=mark[here] + 1,
-            block_seconds=block_seconds,
+            blocks=blocks,
         )
         plans.append(crossed)
         asset = np.full(len(here), other)

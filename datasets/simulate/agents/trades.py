@@ -12,6 +12,7 @@ from datasets.simulate.agents.targets import (
     pick_service,
     pick_target,
 )
+from datasets.simulate.blocks import Blocks
 from datasets.simulate.cast import TOKEN, UTXO, Cast
 from datasets.simulate.clock import DAY, Floats, Ints, draw_delays, draw_times, make_generator
 from datasets.simulate.dials import Dials
@@ -20,6 +21,7 @@ from datasets.simulate.roles import ROLES
 
 _LONGEST_LIST = 16
 _MARKS = 1 << 36
+_LURED = 0.1  # share of payments to a fraud of which a part comes back first, to win trust
 _OTHERS = {"buyers": "anyone", "migrants": "anyone", "victims": "anyone", "hit": "employers"}
 """Who else pays into a trade of this crowd."""
 MIXER_FEE = 0.025
@@ -63,10 +65,20 @@ def collect_receipts(seed: int, dials: Dials, cast: Cast) -> list[Plan]:
                 moved = (direct >= 0) & (rng.random(len(rows)) < dials.dispersed)
                 payees = np.where(moved, cast.main[direct, chain], payees)
             plans.append(make_plan(time, cast.main[payers, chain], payees, usd=usd))
+            if role.name == "scam":
+                lured = np.flatnonzero(rng.random(len(rows)) < _LURED)
+                plans.append(
+                    make_plan(
+                        time[lured] + draw_delays(rng, 60.0, 0.7, len(lured)),
+                        payees[lured],
+                        cast.main[payers[lured], chain],
+                        usd=np.maximum(usd[lured] * rng.uniform(0.1, 0.5, len(lured)), 2.0),
+                    )
+                )
     return plans
 
 
-def pay_out(seed: int, dials: Dials, cast: Cast, block_seconds: int) -> list[Plan]:
+def pay_out(seed: int, dials: Dials, cast: Cast, blocks: Blocks) -> list[Plan]:
     """Plan the payouts of every trade: shares of its balance, every few days, to the targets of its row."""
     rng = make_generator(seed, "payouts")
     plans: list[Plan] = []
@@ -108,7 +120,7 @@ def pay_out(seed: int, dials: Dials, cast: Cast, block_seconds: int) -> list[Pla
             target=np.full(len(own), -1),
             apart=0.4,
             first=_MARKS + 4 * mark,
-            block_seconds=block_seconds,
+            blocks=blocks,
         )
         own = np.flatnonzero(swaps)
         plans += swap_and_pay(
