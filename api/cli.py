@@ -14,6 +14,7 @@ from api.commands import (
     cases,
     check,
     data,
+    evaluate,
     labels,
     ledger,
     models,
@@ -61,6 +62,7 @@ app.add_typer(ledger.ledger, name="ledger")
 app.add_typer(cases.cases, name="cases")
 app.add_typer(review.review, name="review")
 app.command("train")(models.train)
+app.command("evaluate")(evaluate.evaluate_model)
 app.command("build")(work.build_snapshot)
 app.add_typer(models.models, name="models")
 app.add_typer(work.features, name="features")

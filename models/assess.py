@@ -4,23 +4,17 @@ All figures stand on rows of the test moment, of owners that neither the model n
 model that it is compared with, was trained or calibrated on.
 """
 
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from chains.errors import ModelMismatch, TooFewRows
-from datasets.cutting import cut_ledger
-from features.build import build_frame
-from features.catalogue import catalogue_hash, find_feature
-from features.frame import FeatureFrame
+from features.catalogue import CATALOGUE, catalogue_hash, find_feature
 from models.baselines import NAMES, fit_regression, score_rules
 from models.bootstrap import (
     DRAWS,
@@ -43,6 +37,7 @@ from models.groups import break_down, count_flagged, measure_part
 from models.leaks import Check, Evidence, audit_leaks
 from models.levels import Threshold, owner_maxima
 from models.metrics import PREVALENCES, brier, calibration_bins, calibration_error, log_loss, wilson
+from models.rebuild import Prepared, rebuild_from
 from models.registry import Model
 from models.truth import Truth, measure_truth
 
@@ -56,15 +51,6 @@ LAST_DAYS = (0, 7, 30)
 
 RECALLS = np.linspace(0.02, 1.0, 50)
 """Recalls at which the precision-recall curve is drawn."""
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What an evaluation needs of a ledger: the frames of all moments, ascending, targets and folds."""
-
-    frames: tuple[FeatureFrame, ...]
-    targets: pa.Table
-    folds: Folds
 
 
 @dataclass(frozen=True)
@@ -128,22 +114,28 @@ def assess(
             compare(
                 against,
                 model,
-                rows,
+                prepared.folds.test,
+                seen=both,
                 usable=_fits(against, frame.names),
                 draws=question.draws,
                 seed=question.seed,
             )
         )
     tell("leak audit", 2, 4)
-    with _rebuilder(ledger, threads) as rebuild:
-        evidence = Evidence(prepared.frames, prepared.targets, prepared.folds, frame.names, rebuild)
-        checks = audit_leaks(evidence, progress=lambda step, _done, _of: tell(step, 3, 4))
+    rebuild = None if ledger is None else rebuild_from(ledger, threads=threads)
+    evidence = Evidence(prepared.frames, prepared.targets, prepared.folds, frame.names, rebuild)
+    checks = audit_leaks(evidence, progress=lambda step, _done, _of: tell(step, 3, 4))
     found["audit"] = {
         "passed": not any(check.findings for check in checks),
         "checks": [_describe_check(check) for check in checks],
     }
     tell("leak audit", 4, 4)
     return found
+
+
+def require_current(model: Model) -> None:
+    """Raise ModelMismatch unless the model knows the features of today, in their meaning of today."""
+    model.require(tuple(feature.name for feature in CATALOGUE), catalogue_hash=catalogue_hash())
 
 
 def _check_counts(rows: Rows) -> None:
@@ -370,26 +362,3 @@ def _describe_histogram(
 
 def _describe_check(check: Check) -> dict[str, Any]:
     return asdict(check) | {"passed": not check.findings, "findings": list(check.findings)}
-
-
-@contextmanager
-def _rebuilder(
-    ledger: Path | None, threads: int | None
-) -> Iterator[Callable[[datetime, frozenset[str]], FeatureFrame] | None]:
-    """Give what builds a frame from a ledger that is cut at its moment; each frame is built once."""
-    if ledger is None:
-        yield None
-        return
-    kept: dict[tuple[datetime, frozenset[str]], FeatureFrame] = {}
-
-    def rebuild(as_of: datetime, unlabelled: frozenset[str]) -> FeatureFrame:
-        if (as_of, unlabelled) not in kept:
-            # A folder of its own: nothing that an earlier build set aside may help this one.
-            with tempfile.TemporaryDirectory(prefix=".audit-", dir=ledger.parent) as folder:
-                cut = cut_ledger(
-                    ledger, Path(folder) / "ledger.duckdb", as_of, unlabelled=unlabelled, threads=threads
-                )
-                kept[as_of, unlabelled] = build_frame(cut, as_of, threads=threads)
-        return kept[as_of, unlabelled]
-
-    yield rebuild

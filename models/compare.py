@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -167,6 +167,15 @@ def compare(
     )
 
 
+def comparison_of(content: Mapping[str, Any]) -> Comparison:
+    """Return the comparison that `asdict` made a dictionary of. Raises KeyError and TypeError for another."""
+    intervals = {
+        name: None if content[name] is None else Interval(**content[name])
+        for name in ("champion_pr_auc", "challenger_pr_auc", "difference")
+    }
+    return Comparison(**(dict(content) | intervals | {"moments": tuple(content["moments"])}))
+
+
 def judge(difference: Interval) -> Verdict:
     """Return the verdict on a challenger whose PR-AUC differs by this much from the champion's."""
     if difference.high < 0:
@@ -219,11 +228,7 @@ def read_comparison(models_folder: Path, *, challenger: str, champion: str) -> C
         content = kept["comparison"]
         if kept["sha256"] != _hash(content):
             raise FileError(path, why=f"it does not have its recorded hash: {again}")
-        intervals = {
-            name: None if content[name] is None else Interval(**content[name])
-            for name in ("champion_pr_auc", "challenger_pr_auc", "difference")
-        }
-        found = Comparison(**(content | intervals | {"moments": tuple(content["moments"])}))
+        found = comparison_of(content)
     except (ValueError, KeyError, TypeError) as error:
         raise FileError(path, why=f"it is no comparison of two models: {again}") from error
     if (found.challenger, found.champion) != (challenger, champion) or found.verdict not in VERDICTS:

@@ -1,22 +1,11 @@
 """An evaluation in words and tables: the same for the terminal and for the report."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-
-@dataclass(frozen=True)
-class Section:
-    """One table of an evaluation."""
-
-    id: str
-    title: str
-    words: tuple[str, ...]
-    """What the figures mean, and what they do not: a sentence each."""
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    words_first: int = 1
-    """Columns from the left that hold words; the others hold numbers."""
+from models.table_cells import Section, flags, interval, say_audit
+from models.tables_beside import list_audit, list_comparison, list_roles, list_truth
 
 
 def list_sections(found: Mapping[str, Any]) -> tuple[Section, ...]:
@@ -44,10 +33,10 @@ def list_sections(found: Mapping[str, Any]) -> tuple[Section, ...]:
         _action(found),
     ]
     if found["truth"] is not None:
-        sections += [_truth(found["truth"]), _truth_roles(found["truth"])]
+        sections += [list_truth(found["truth"]), list_roles(found["truth"])]
     if found["comparison"] is not None:
-        sections.append(_comparison(found["comparison"]))
-    sections.append(_audit(found["audit"]))
+        sections.append(list_comparison(found["comparison"]))
+    sections.append(list_audit(found["audit"]))
     return tuple(sections)
 
 
@@ -71,34 +60,15 @@ def summarise(found: Mapping[str, Any]) -> tuple[str, ...]:
             f"PR-AUC {interval(scores['model']['pr_auc'])}; the best baseline is {best['name']} with "
             f"{interval(best['pr_auc'])}: {said} (difference {interval(gap, signed=True)})."
         ),
-        "Intervals hold 95% of the draws of a bootstrap over owners; an owner counts once, whatever its rows.",
+        "Intervals hold 95% of the draws of a bootstrap over owners; an owner counts once.",
     ]
     if found["simulated"]:
         lines.append(
-            "The owners are simulated. Good or bad, these figures say nothing of real addresses: they show that "
-            "the machinery works."
+            "The owners are simulated. Good or bad, these figures say nothing of real addresses: they show "
+            "that the machinery works."
         )
-    lines.append(_say_audit(found["audit"]))
+    lines.append(say_audit(found["audit"]))
     return tuple(lines)
-
-
-def interval(found: Mapping[str, float] | None, *, share: bool = False, signed: bool = False) -> str:
-    """Write a figure with its interval: `0.618 [0.540, 0.690]`."""
-    if found is None:
-        return "n/a"
-    if share:
-        return f"{found['value']:.1%} [{found['low']:.1%}, {found['high']:.1%}]"
-    sign = "+" if signed else ""
-    return f"{found['value']:{sign}.3f} [{found['low']:{sign}.3f}, {found['high']:{sign}.3f}]"
-
-
-def _say_audit(audit: Mapping[str, Any]) -> str:
-    leaks = sum(len(check["findings"]) for check in audit["checks"])
-    skipped = sum(bool(check["skipped"]) for check in audit["checks"])
-    left = f"; {skipped} of its questions could not be asked" if skipped else ""
-    if audit["passed"]:
-        return f"The leak audit found nothing{left}."
-    return f"THE LEAK AUDIT FOUND {leaks} LEAK{'S' if leaks > 1 else ''}{left}: these figures mean nothing."
 
 
 def _scores(found: Mapping[str, Any]) -> Section:
@@ -208,6 +178,7 @@ def _range(found: Mapping[str, float | None]) -> str:
 
 def _capacity(found: Mapping[str, Any]) -> Section:
     capacity = found["capacity"]
+    others = found["rows"]["owners"] - found["rows"]["drug_owners"]
     words = (
         (
             f"{capacity['per_day']} cases a day for {capacity['days']} days are {capacity['cases']:,} of the "
@@ -215,7 +186,8 @@ def _capacity(found: Mapping[str, Any]) -> Section:
         ),
         (
             "It is taken that the labelled owners stand for the others, and that the share of drug owners is "
-            "the one in the first column. One more false alarm is counted than was seen."
+            "the one in the first column. One more false alarm is counted than was seen, because none among "
+            f"few proves none: that alone is {math.ceil(capacity['owners'] / (others + 1)):,} owners."
         ),
     )
     return Section(
@@ -244,21 +216,13 @@ def _flagged(id_: str, title: str, lines: Iterable[Mapping[str, Any]], words: st
             (
                 line["name"],
                 f"{line['owners']:,}",
-                _flags(line["medium"], line["medium_share"]),
-                _flags(line["high"], line["high_share"]),
+                flags(line["medium"], line["medium_share"]),
+                flags(line["high"], line["high_share"]),
                 line["note"],
             )
             for line in lines
         ),
     )
-
-
-def _flags(count: int | None, share: Sequence[float] | None) -> str:
-    if count is None:
-        return "not attainable"
-    if share is None:
-        return f"{count:,}"
-    return f"{count:,}: {share[0]:.1%} [{share[1]:.1%}, {share[2]:.1%}]"
 
 
 def _calibration(found: Mapping[str, Any]) -> Section:
@@ -269,10 +233,10 @@ def _calibration(found: Mapping[str, Any]) -> Section:
         (
             (
                 f"Probabilities moved from the stated prevalence ({calibration['stated_prevalence']:.1%}) to "
-                f"that of these rows ({calibration['prevalence']:.1%}): this checks their shape, not the stated "
-                "share."
+                f"that of these rows ({calibration['prevalence']:.1%}): this checks their shape, not the "
+                "stated share."
             ),
-            f"Expected calibration error: {calibration['error']:.3f}, over bins of about as many owners each.",
+            f"Expected calibration error: {calibration['error']:.3f}, over bins of about equal weight.",
         ),
         ("probability", "said", "seen", "95% (Wilson)", "owners"),
         tuple(
@@ -324,112 +288,10 @@ def _action(found: Mapping[str, Any]) -> Section:
         "How early it sees a drug owner",
         (
             (
-                "Drug owners on whom somebody publicly acted within so many days of the row are left out. A model "
-                "that sees only the last days before has learnt the end of a case, not the trade."
+                "Drug owners on whom somebody publicly acted within so many days of the row are left out. A "
+                "model that sees only the last days before has learnt the end of a case, not the trade."
             ),
         ),
         ("left out", *_PART),
         tuple((f"within {line['days']} days", *_part(line)) for line in found["ahead_of_action"]),
-    )
-
-
-def _truth(truth: Mapping[str, Any]) -> Section:
-    figures, top = truth["figures"], truth["at_capacity"]
-    lines = [
-        ("real owners, labelled or not", f"{truth['owners']:,}"),
-        ("of them drug owners", f"{truth['drug_owners']:,} ({truth['prevalence'] or 0:.1%})"),
-        ("addresses", f"{truth['addresses']:,}"),
-    ]
-    if figures is not None:
-        lines += [
-            ("PR-AUC", interval(figures["pr_auc"])),
-            ("ROC-AUC", interval(figures["roc_auc"])),
-            ("recall at 0.1% FP", interval(figures["recall"]["0.001"], share=True)),
-            ("recall at 1% FP", interval(figures["recall"]["0.01"], share=True)),
-            (
-                f"drug owners among the {top['cases']:,} highest",
-                f"{top['drug_owners']:,} ({top['drug_owners'] / max(top['cases'], 1):.1%})",
-            ),
-        ]
-    dials = truth["world"].get("dials", {})
-    lines += [(f"dial: {name}", str(value)) for name, value in sorted(dials.items())]
-    return Section(
-        "truth",
-        "Against the truth of the simulated world",
-        (
-            (
-                "Every owner that the test moment shows, most of them never labelled. Left out are owners that "
-                "the model was made from, addresses named by then, and drug owners after the first public action."
-            ),
-            "The truth had no part in the model, and there is none for real chains.",
-        ),
-        ("", "value"),
-        tuple(lines),
-    )
-
-
-def _truth_roles(truth: Mapping[str, Any]) -> Section:
-    return Section(
-        "truth_roles",
-        "Against the truth, by role",
-        ("Drug roles: owners caught. Other roles: owners flagged wrongly.",),
-        ("role", "", "owners", "addresses", "at MEDIUM or above", "at HIGH", "note"),
-        tuple(
-            (
-                line["name"],
-                "drug" if line["drug"] else "other",
-                f"{line['owners']:,}",
-                f"{line['addresses']:,}",
-                _flags(line["medium"], line["medium_share"]),
-                _flags(line["high"], line["high_share"]),
-                line["note"],
-            )
-            for line in sorted(truth["roles"], key=lambda line: (not line["drug"], line["name"]))
-        ),
-        words_first=2,
-    )
-
-
-def _comparison(found: Mapping[str, Any]) -> Section:
-    words = [
-        f"{found['challenger']} is {found['verdict']}"
-        + (" beyond noise" if found["verdict"] == "worse" else "")
-        + f" than {found['champion']}."
-        if found["verdict"] != "no worse"
-        else f"{found['challenger']} is no worse than {found['champion']} beyond noise.",
-        "Rows of owners that neither model was trained or calibrated on.",
-    ]
-    if found["note"]:
-        words.append(found["note"] + ".")
-    return Section(
-        "comparison",
-        "Champion and challenger",
-        tuple(words),
-        ("model", "PR-AUC"),
-        (
-            (f"champion {found['champion']}", interval(found["champion_pr_auc"])),
-            (f"challenger {found['challenger']}", interval(found["challenger_pr_auc"])),
-            (
-                "challenger less champion",
-                "n/a" if found["difference"] is None else interval(found["difference"], signed=True),
-            ),
-        ),
-    )
-
-
-def _audit(audit: Mapping[str, Any]) -> Section:
-    return Section(
-        "audit",
-        "Leak audit",
-        (_say_audit(audit),),
-        ("question", "answer", "measured"),
-        tuple(
-            (
-                check["question"],
-                "NOT ASKED" if check["skipped"] else "clean" if check["passed"] else "LEAK",
-                check["skipped"] or "; ".join(check["findings"]) or check["said"],
-            )
-            for check in audit["checks"]
-        ),
-        words_first=3,
     )
