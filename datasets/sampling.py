@@ -107,18 +107,23 @@ def draw_sample(
                 chosen.append(place)
         return chosen
 
-    shares = _share_out({chain: len(places) for chain, places in below.items()}, size)
-    by_chain = {chain: choose(below[chain], count) for chain, count in shares.items()}
+    eligible = {chain: len(places) for chain, places in below.items()}
+    by_chain: dict[str, list[int]] = {}
+    while not by_chain:
+        shares = _share_out(eligible, size)
+        by_chain = {chain: choose(below[chain], count) for chain, count in shares.items()}
+        for chain, chosen in by_chain.items():
+            if len(chosen) < shares[chain]:  # so many were passed over: the others give more
+                eligible[chain], by_chain = len(chosen), {}
+                break
     found = [place for places in by_chain.values() for place in places]
-    if len(found) < size:
-        raise InputError(f"only {len(found)} of {size} owners below the line are left to draw: name fewer")
     mixed = choose(over, above)
     if len(mixed) < above:
         raise InputError(f"only {len(mixed)} of {above} owners above the line are left to draw: name fewer")
     order = sorted(found, key=lambda p: _place(f"blind:{seed}:{accounts[p]}"))
     blind = {*order[: math.floor(size * blind_share + 0.5)], *mixed}
     owners = [Drawn(accounts[p], float(highest[p]), p in blind) for p in sorted([*found, *mixed])]
-    strata = [Stratum(chain, len(below[chain]), len(by_chain[chain])) for chain in sorted(below)]
+    strata = [Stratum(chain, eligible[chain], len(by_chain.get(chain, ()))) for chain in sorted(below)]
     return Sample(tuple(owners), tuple(strata))
 
 

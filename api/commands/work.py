@@ -1,5 +1,6 @@
 """Turn data into answers: build a snapshot, look at features."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -49,6 +50,8 @@ def build_snapshot(
     if moment is not None and moment > utc_now():
         raise InputError(f"--as-of {as_of} lies in the future: nothing is known of it yet")
     take_over_cases(settings, quiet=as_json)
+    if moment is None:  # the next whole second: what was decided in this one counts
+        moment = utc_now().replace(microsecond=0) + timedelta(seconds=1)
     from datasets.snapshot import open_snapshot
     from models.drift import read_drift, summarise_drift
     from models.publish import publish
