@@ -101,7 +101,7 @@ def test_the_sample_below_the_line(folder: Path, capsys: pytest.CaptureFixture[s
         "review",
         "draw",
         "--size",
-        "8",
+        "6",
         "--blind-share",
         "0.5",
         "--above",
