@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from api.commands.cases import take_over_cases
 from api.commands.common import Dir, Json, Threads, clean, read_settings, say, say_json, say_table, show_steps
 from chains.errors import InputError, ModelMissing
 
@@ -62,6 +63,7 @@ def evaluate_model(  # noqa: PLR0917  (each parameter is an option of the comman
     other = None if against is None else _find_model(settings.models, against)
     if other is not None and other.version == chosen.version:
         raise InputError(f"{other.version} cannot be compared with itself: name another model with --against")
+    take_over_cases(settings, quiet=as_json)
     question = Question(capacity, None if truth is None else read_truth(truth))
     with show_steps() as progress:
         prepared = prepare_rows(settings.ledger, threads=settings.threads, progress=progress)
