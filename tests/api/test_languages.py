@@ -134,7 +134,7 @@ def show(screening: Screening) -> list[str]:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("value", [0.004, 1.0, 1_234_567.891, math.nan])
+@pytest.mark.parametrize("value", [1_234_567.891, math.nan])
 def test_every_reason_fits_the_card_whole(served: Served, language: str, value: float) -> None:
     fan = screen(FAN, served.snapshot, served.model)
     for feature in CATALOGUE:
