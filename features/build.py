@@ -25,6 +25,7 @@ from features.frame import FeatureFrame
 from features.seeds import UNKNOWN_SERVICE, mark_seeds
 from features.seen import checkpoint_folder, see, spill_folder
 from features.tracing import DESTINATION, SOURCE, Keep, trace_all
+from features.view import WHOLE, View
 
 Progress = Callable[[str, int, int], None]
 """Called with (step, done, total) between the steps of long work."""
@@ -54,8 +55,9 @@ def build_features(
     threads: int | None = None,
     progress: Progress | None = None,
     keep: Keep | None = None,
+    view: View = WHOLE,
 ) -> Iterator[Build]:
-    """Build entities, exposure and features of every address seen before `as_of` (naive UTC).
+    """Build entities, exposure and features of every address that `view` shows before `as_of` (naive UTC).
 
     `keep` is called with the legs of each chain, whose nodes are those of the build. Nothing after `as_of`,
     and no label published after it, has any effect. Raises what `see` raises, and
@@ -68,7 +70,7 @@ def build_features(
 
     with _told_apart(ledger):
         tell(0)
-        connection = see(ledger, as_of, threads=threads)
+        connection = see(ledger, as_of, threads=threads, view=view)
     try:
         with _told_apart(ledger):
             tell(1)
@@ -103,10 +105,15 @@ def _told_apart(ledger: Path) -> Iterator[None]:
 
 
 def build_frame(
-    ledger: Path, as_of: datetime, *, threads: int | None = None, progress: Progress | None = None
+    ledger: Path,
+    as_of: datetime,
+    *,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    view: View = WHOLE,
 ) -> FeatureFrame:
-    """Build the features at `as_of` and keep nothing else open."""
-    with build_features(ledger, as_of, threads=threads, progress=progress) as build:
+    """Build the features of what `view` shows at `as_of` and keep nothing else open."""
+    with build_features(ledger, as_of, threads=threads, progress=progress, view=view) as build:
         return build.frame
 
 

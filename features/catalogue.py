@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-GROUPS = ("activity", "amounts", "counterparties", "timing", "flow_through", "structure", "exposure")
+GROUPS = (
+    "activity",
+    "amounts",
+    "counterparties",
+    "timing",
+    "flow_through",
+    "structure",
+    "recent",
+    "exposure",
+)
 LEVELS = ("entity", "address")
 UNITS = ("count", "share", "ratio", "usd", "days", "hours", "seconds", "hops")
 """What each means, in words: `features/words/<language>.toml`."""
@@ -88,6 +97,7 @@ MEANING = (
     "seen.py",
     "tracing.py",
     "unknown_service.sql",
+    "view.py",
 )
 
 

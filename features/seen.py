@@ -1,8 +1,8 @@
 """What the ledger knew at a moment: the tables that every feature reads, made by the files in `steps/`.
 
 Tables: `seen_transfer`, `seen_leg` (what counts at `as_of`, in causal order), `fee_leg` (what the chain
-took for it), `member` (address to entity), `flow` (what an entity received or sent in one transfer,
-change left out), `edge` (between two entities) and `address_flow`.
+took for it), `member` (address to entity), `whole_history` (entities of which all is there), `flow` (what an
+entity received or sent in one transfer, change left out), `edge` (between two entities) and `address_flow`.
 """
 
 from contextlib import suppress
@@ -15,13 +15,16 @@ import duckdb
 from datasets.store import CONFIG, open_ledger
 from features.entities import cluster_entities
 from features.order import order_moments
+from features.view import WHOLE, View, limit_view
 
 DUCKDB_MEMORY = "30%"
 """Of the machine's. What does not fit is set aside on disk; the rest is for the arrays of tracing."""
 
 
-def see(ledger: Path, as_of: datetime, *, threads: int | None = None) -> duckdb.DuckDBPyConnection:
-    """Return a connection with the tables of everything before `as_of`; the ledger is attached as `ledger`.
+def see(
+    ledger: Path, as_of: datetime, *, threads: int | None = None, view: View = WHOLE
+) -> duckdb.DuckDBPyConnection:
+    """Return a connection with the tables of what `view` shows before `as_of`; the ledger is `ledger` there.
 
     The connection keeps the ledger open for reading until it is closed. What does not fit into its part of
     the memory is set aside under `cache/spill` beside the ledger.
@@ -43,6 +46,7 @@ def see(ledger: Path, as_of: datetime, *, threads: int | None = None) -> duckdb.
         _attach(connection, ledger)
         connection.execute(read_step("0_worth"))
         connection.execute(read_step("1_counted"), {"as_of": as_of})
+        limit_view(connection, as_of, view)
         connection.execute(read_step("2_spend"))
         connection.execute(read_step("3_unsolicited"))
         order_moments(connection)
@@ -50,6 +54,7 @@ def see(ledger: Path, as_of: datetime, *, threads: int | None = None) -> duckdb.
         connection.execute(read_step("5_coinjoin"))
         connection.execute(read_step("5_payjoin"))
         cluster_entities(connection, as_of)
+        connection.execute(read_step("6_whole"))
         connection.execute(read_step("6_flow"))
         connection.execute("CHECKPOINT work")  # compresses the tables: a third of the memory
     except BaseException:

@@ -1,5 +1,7 @@
 -- Whom an entity deals with. One row per entity with a transfer before $as_of.
 -- A median is the smallest value that reaches the half.
+-- What counterparties do with others is told by those whose whole history was read, and is unknown where they
+-- are fewer than half.
 -- Squares for the Herfindahl index are of whole parts per billion, so that their sum is exact.
 WITH flows AS (
     SELECT
@@ -77,11 +79,13 @@ payer_ranks AS (
         pairs.last_ago,
         pairs.first_seq,
         payer_fans.payees,
+        whole_history.entity IS NOT NULL AS whole,
         first_seen.first_ago - pairs.first_ago AS payer_age,
         min(pairs.first_seq) OVER (PARTITION BY pairs.payee) AS opening_seq
     FROM pairs
     JOIN payer_fans ON payer_fans.entity = pairs.payer
     JOIN first_seen ON first_seen.entity = pairs.payer
+    LEFT JOIN whole_history ON whole_history.entity = pairs.payer
 ),
 payer_side AS (
     SELECT
@@ -91,9 +95,10 @@ payer_side AS (
         count(*) FILTER (WHERE transfers = 1) AS one_time,
         count(*) FILTER (WHERE last_ago <= 2592000) AS recent,
         count(*) FILTER (WHERE first_ago <= 2592000) AS new,
-        count(*) FILTER (WHERE payer_age < 604800) AS young,
-        max(CASE WHEN first_seq = opening_seq THEN payees END) AS opener_payees,
-        list_sort(list(payees))[(count(*) + 1) // 2] AS payees_median
+        count(*) FILTER (WHERE whole) AS whole,
+        count(*) FILTER (WHERE whole AND payer_age < 604800) AS young,
+        max(CASE WHEN first_seq = opening_seq AND whole THEN payees END) AS opener_payees,
+        list_sort(list(payees) FILTER (WHERE whole))[(count(*) FILTER (WHERE whole) + 1) // 2] AS payees_median
     FROM payer_ranks
     GROUP BY entity
 ),
@@ -105,10 +110,12 @@ payee_ranks AS (
         pairs.last_ago,
         pairs.first_seq,
         payee_fans.payers,
+        whole_history.entity IS NOT NULL AS whole,
         first_seen.first_seq AS payee_first_seq
     FROM pairs
     JOIN payee_fans ON payee_fans.entity = pairs.payee
     JOIN first_seen ON first_seen.entity = pairs.payee
+    LEFT JOIN whole_history ON whole_history.entity = pairs.payee
 ),
 payee_side AS (
     SELECT
@@ -117,8 +124,9 @@ payee_side AS (
         sum(transfers) AS payments,
         count(*) FILTER (WHERE last_ago <= 2592000) AS recent,
         count(*) FILTER (WHERE first_ago <= 2592000) AS new,
-        count(*) FILTER (WHERE payee_first_seq >= first_seq) AS fresh,
-        list_sort(list(payers))[(count(*) + 1) // 2] AS payers_median
+        count(*) FILTER (WHERE whole) AS whole,
+        count(*) FILTER (WHERE whole AND payee_first_seq >= first_seq) AS fresh,
+        list_sort(list(payers) FILTER (WHERE whole))[(count(*) FILTER (WHERE whole) + 1) // 2] AS payers_median
     FROM payee_ranks
     GROUP BY entity
 ),
@@ -198,11 +206,17 @@ SELECT
     CAST(payee_shares.squares AS DOUBLE) / 1000000000000000000 AS payee_concentration,
     CAST(partner_totals.top_3 AS DOUBLE) / partner_totals.transfers AS top_3_transfer_share,
     CAST(partner_totals.reciprocal AS DOUBLE) / partner_totals.partners AS reciprocal_share,
-    payee_side.payers_median AS payee_payers_median,
-    payer_side.payees_median AS payer_payees_median,
+    CASE WHEN 2 * payee_side.whole >= payee_side.payees THEN payee_side.payers_median END AS payee_payers_median,
+    CASE WHEN 2 * payer_side.whole >= payer_side.payers THEN payer_side.payees_median END AS payer_payees_median,
     payer_side.opener_payees AS first_payer_payees,
-    CAST(payer_side.young AS DOUBLE) / payer_side.payers AS young_payer_share,
-    CAST(payee_side.fresh AS DOUBLE) / payee_side.payees AS fresh_payee_share
+    CASE
+        WHEN 2 * payer_side.whole >= payer_side.payers
+            THEN CAST(payer_side.young AS DOUBLE) / payer_side.whole
+    END AS young_payer_share,
+    CASE
+        WHEN 2 * payee_side.whole >= payee_side.payees
+            THEN CAST(payee_side.fresh AS DOUBLE) / payee_side.whole
+    END AS fresh_payee_share
 FROM main_asset
 LEFT JOIN payer_side ON payer_side.entity = main_asset.entity
 LEFT JOIN payee_side ON payee_side.entity = main_asset.entity

@@ -50,6 +50,7 @@ COLUMNS = {
     "flow": ("entity", "seq", "time", "asset", "direction", "amount", "usd", "coinjoin"),
     "edge": ("payer", "payee", "seq", "time", "asset", "amount", "usd"),
     "address_flow": ("address", "seq", "time", "asset", "direction", "amount", "usd"),
+    "whole_history": ("entity",),
 }
 
 
@@ -59,10 +60,12 @@ def work_tables(
     *,
     threads: int = 1,
     backwards: bool = False,
+    partly: Sequence[int] = (),
 ) -> duckdb.DuckDBPyConnection:
     """Make the tables; `entities` names the entity of an address, which is else the address itself.
 
-    The transfers are numbered in the order given. `backwards` writes all rows in reverse.
+    The transfers are numbered in the order given. `backwards` writes all rows in reverse; of the entities
+    `partly` the ledger has only a part of the history.
     """
     of = dict(entities or {})
     tables = _Tables()
@@ -77,6 +80,11 @@ def work_tables(
         "flow": tables.flows,
         "edge": tables.edges,
         "address_flow": tables.address_flows,
+        "whole_history": [
+            {"entity": entity}
+            for entity in dict.fromkeys(of.get(address, address) for address in addresses)
+            if entity not in partly
+        ],
     }
     connection = duckdb.connect(":memory:", config={"threads": threads})
     for name, columns in COLUMNS.items():
