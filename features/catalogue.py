@@ -34,8 +34,9 @@ class Feature:
 
     `level` says whether the number belongs to the address or to its whole entity. `text` is the reason that
     a person reads, in English: `{value}` stands for the number, `[day|days]` for one or several. `unknown` is
-    what they read where the number is not known; None where that is all there is to say. `sql` is the file
-    under `features/sql` that computes it; None where it comes from tracing.
+    what they read where the number is not known; None where that is all there is to say. `monotone` is 1 (-1)
+    where more of it can never lower (raise) the score, else 0. `sql` is the file under `features/sql` that
+    computes it; None where it comes from tracing.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Feature:
     meaning: str
     text: str
     unknown: str | None
+    monotone: int
     sql: str | None
 
 
@@ -62,6 +64,7 @@ def _read_catalogue() -> Iterator[Feature]:
                 meaning=entry["meaning"],
                 text=entry["text"],
                 unknown=entry.get("unknown"),
+                monotone=entry.get("monotone", 0),
                 sql=sql,
             )
 
@@ -120,6 +123,10 @@ def catalogue_hash() -> str:
 
 
 if __name__ == "__main__":
+    from chains.errors import InputError
     from features.words.page import write_page  # it reads this catalogue
 
-    sys.stdout.write(write_page(*sys.argv[1:2]))
+    try:
+        sys.stdout.write(write_page(*sys.argv[1:2]))
+    except InputError as error:
+        sys.exit(f"features.catalogue: {error}")

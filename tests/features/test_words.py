@@ -2,6 +2,8 @@
 
 import math
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -102,6 +104,17 @@ def test_pages_are_in_step_with_the_words(language: str) -> None:
     assert all(page.count(f"| `{feature.name}` |") == 1 for feature in CATALOGUE)
     assert str(len(CATALOGUE)) in page
     assert "{" not in page
+
+
+@pytest.mark.parametrize("asked", [(), ("ru",), ("kk",)])
+def test_the_module_prints_a_page_or_one_line(asked: tuple[str, ...]) -> None:
+    words = [sys.executable, "-X", "utf8", "-m", "features.catalogue", *asked]
+    done = subprocess.run(words, capture_output=True, text=True, encoding="utf-8", check=False)
+    if asked == ("kk",):
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+        assert "the languages are en, ru, zh" in done.stderr
+    else:
+        assert (done.returncode, done.stdout, done.stderr) == (0, write_page(*asked), "")
 
 
 @pytest.mark.parametrize(
