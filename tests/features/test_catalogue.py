@@ -56,9 +56,14 @@ def test_hash_changes_with_a_feature_and_with_sql_and_not_with_a_word(
         patch.setattr(catalogue, "CATALOGUE", CATALOGUE[1:])
         assert fresh() != catalogue.catalogue_hash()
     first = CATALOGUE[0]
-    for change in ({"name": "other"}, {"unit": "share"}, {"level": "address"}, {"group": "amounts"}):
+    others = (
+        dataclasses.replace(first, name="other"),
+        dataclasses.replace(first, unit="share"),
+        dataclasses.replace(first, level="address"),
+        dataclasses.replace(first, group="amounts"),
+    )
+    for other in others:
         with monkeypatch.context() as patch:
-            other = dataclasses.replace(first, **change)
             patch.setattr(catalogue, "CATALOGUE", (other, *CATALOGUE[1:]))
             assert fresh() != catalogue.catalogue_hash()
     with monkeypatch.context() as patch:
