@@ -99,7 +99,7 @@ def _payments(random: np.random.Generator, holder: Holder) -> list[tuple[str, st
         rows.append(_row(day, f"payer{random.integers(900)}", name, sum_))
         if random.random() < (0.7 if holder.drug else 0.4):
             later = min(day + random.exponential(1.0 if holder.drug else 6.0), DAYS)
-            rows.append(_row(later, name, f"exchanger{random.integers(4)}", sum_ * 0.9))
+            rows.append(_row(later, name, f"exchanger{int(60 * random.random() ** 2)}", sum_ * 0.9))
     return rows
 
 
