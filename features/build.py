@@ -84,7 +84,7 @@ def build_features(
                 keep=keep,
             )
             tell(3)
-            build = _assemble(connection, as_of, exposures)
+            build = _assemble(connection, as_of, exposures, view)
         yield build
     finally:
         connection.close()
@@ -158,7 +158,9 @@ def exposure_features(exposures: pa.Table, entities: int) -> Iterator[tuple[str,
         yield f"exposure_{word}_drug_min_hops", np.where(np.isfinite(least), least, np.nan)
 
 
-def _assemble(connection: duckdb.DuckDBPyConnection, as_of: datetime, exposures: pa.Table) -> Build:
+def _assemble(
+    connection: duckdb.DuckDBPyConnection, as_of: datetime, exposures: pa.Table, view: View
+) -> Build:
     """Put behaviour and exposure side by side, one row an address, in the order of the accounts' text.
 
     The matrix is filled a column at a time, and each SQL file's result is let go before the next.
@@ -200,6 +202,7 @@ def _assemble(connection: duckdb.DuckDBPyConnection, as_of: datetime, exposures:
         seeded=people.column("labelled").to_numpy().astype(np.bool_),
         names=tuple(column_of),
         values=values,
+        view=view.name,
     )
     return Build(frame=frame, nodes=nodes, exposures=exposures, connection=connection)
 

@@ -29,6 +29,8 @@ class FeatureFrame:
     """Features, in the order of the catalogue."""
     values: NDArray[np.float64]
     """[accounts, names], C order, NaN where unknown."""
+    view: str = "whole"
+    """Name of what was looked at of the ledger."""
 
     def __post_init__(self) -> None:
         """Check that all columns speak of the same rows."""

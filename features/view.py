@@ -4,7 +4,7 @@ Users see less than the whole: a node that was synced from last month on, an ind
 history. A model must have seen such rows too, and a view makes them from a whole ledger.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -38,7 +38,7 @@ def limit_view(connection: duckdb.DuckDBPyConnection, as_of: datetime, view: Vie
     addresses.
     """
     if view.days is not None:
-        connection.execute("DELETE FROM counted WHERE time < $1", [as_of - timedelta(days=view.days)])
+        _keep(connection, "c.time >= $since", {"since": as_of - timedelta(days=view.days)})
     if view.around is None:
         connection.execute(
             """
@@ -53,12 +53,23 @@ def limit_view(connection: duckdb.DuckDBPyConnection, as_of: datetime, view: Vie
         return
     connection.execute("CREATE TABLE partly_read AS SELECT chain FROM ledger.chain")
     _name_addresses(connection, view.around)
+    _keep(
+        connection,
+        "c.transfer IN (SELECT l.transfer FROM ledger.leg AS l SEMI JOIN read_whole AS r USING (address))",
+    )
+
+
+def _keep(
+    connection: duckdb.DuckDBPyConnection, condition: str, params: Mapping[str, object] | None = None
+) -> None:
+    """Keep of `counted` what fits; places are numbered anew, without gaps."""
     connection.execute(
-        """
-        DELETE FROM counted WHERE transfer NOT IN (
-            SELECT l.transfer FROM ledger.leg AS l SEMI JOIN read_whole AS r ON r.address = l.address
-        )
-        """
+        f"""
+        CREATE OR REPLACE TABLE counted AS
+        SELECT * REPLACE (row_number() OVER (ORDER BY place) AS place) FROM counted AS c WHERE {condition}
+        ORDER BY place
+        """,  # noqa: S608  (one of the two above)
+        dict(params or {}),
     )
 
 

@@ -42,6 +42,12 @@ class Owner:
     """The first public action against it, or public word on it."""
 
     @property
+    def illicit(self) -> bool:
+        """Return whether it is in the drug trade or in another crime."""
+        found = load_taxonomy().by_id.get(self.category)
+        return self.drug or (found is not None and found.group == "crime")
+
+    @property
     def licit(self) -> bool:
         """Return whether nothing illicit is said of it: neither drugs nor any other crime."""
         found = load_taxonomy().by_id.get(self.category)
@@ -54,6 +60,8 @@ class Rows:
 
     accounts: tuple[str, ...]
     as_of: tuple[datetime, ...]
+    view: tuple[str, ...]
+    """What was looked at of the ledger: "whole", or less."""
     values: NDArray[np.float64]
     """[rows, features], NaN where unknown."""
     owner: NDArray[np.int64]
@@ -61,6 +69,8 @@ class Rows:
     owners: tuple[Owner, ...]
     """Ascending by name, each with at least one row."""
     drug: NDArray[np.bool_]
+    illicit: NDArray[np.bool_]
+    """Of an owner in the drug trade or in another crime."""
     weight: NDArray[np.float64]
     """Per frame the weights of one owner sum to 1."""
 
@@ -164,7 +174,7 @@ def _check_frames(train: Sequence[FeatureFrame], valid: FeatureFrame, test: Feat
         raise ValueError("training needs at least one frame")
     if any(frame.names != test.names for frame in frames):
         raise ValueError("all frames must have the same features")
-    if any(a.as_of >= b.as_of for a, b in pairwise(frames)):
+    if any(a.as_of > b.as_of for a, b in pairwise(train)) or not (train[-1].as_of < valid.as_of < test.as_of):
         raise ValueError("the moments of the frames must ascend: train, then validation, then test")
 
 
@@ -250,9 +260,11 @@ def _gather(
     return Rows(
         accounts=tuple(f.accounts[row] for f, r in zip(frames, rows, strict=True) for row in r.tolist()),
         as_of=tuple(f.as_of for f, r in zip(frames, rows, strict=True) for _ in range(len(r))),
+        view=tuple(f.view for f, r in zip(frames, rows, strict=True) for _ in range(len(r))),
         values=np.ascontiguousarray(np.concatenate([f.values[r] for f, r in zip(frames, rows, strict=True)])),
         owner=owner,
         owners=kept,
         drug=np.asarray([o.drug for o in kept], dtype=np.bool_)[owner],
+        illicit=np.asarray([o.illicit for o in kept], dtype=np.bool_)[owner],
         weight=np.concatenate(weights),
     )

@@ -12,6 +12,7 @@ models/
     ├── splits.json         moments, hashed owners per fold, what was left out
     ├── metrics.json        the model and its baselines on the test fold
     ├── reference.json      distributions that drift is measured from (models/drift.py); older models lack it
+    ├── behaviour.json      the behaviour model (models/behaviour.py); older models lack it
     └── card.json, card.md  what it is, what it was trained on, what it must not be used for
 No file of a version holds a wall-clock time, so that the same input gives the same version.
 """
@@ -32,8 +33,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chains.errors import ModelDamaged, ModelMismatch, ModelMissing
+from models.behaviour import FILE as BEHAVIOUR
+from models.behaviour import BehaviourModel, read_behaviour
 from models.calibrate import Calibration, logit, probability_of
 from models.levels import Threshold, Thresholds
+from models.trees import contributions_raw, load_trees, predict_raw
 
 FORMAT = 1
 CURRENT = "CURRENT"
@@ -47,6 +51,7 @@ FILES = (
     "splits.json",
 )
 REFERENCE = "reference.json"
+OPTIONAL = (BEHAVIOUR, REFERENCE)
 _VERSION = re.compile(r"m-[0-9a-f]{12}")
 
 
@@ -79,6 +84,7 @@ class Model:
         thresholds: Thresholds,
         population: Population,
         card: Mapping[str, Any],
+        behaviour: BehaviourModel | None = None,
     ) -> None:
         """Load the trees from LightGBM's text once; every score then uses the same booster."""
         self.version = version
@@ -88,6 +94,7 @@ class Model:
         self.thresholds = thresholds
         self.population = population
         self.card = card
+        self.behaviour = behaviour
         self._booster = load_trees(trees)
         if self._booster.num_feature() != len(names):
             raise ValueError(f"the trees know {self._booster.num_feature()} features, not {len(names)}")
@@ -113,14 +120,9 @@ class Model:
     def contributions(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return [n, k + 1]: what each feature adds to the log-odds, and last the base they start from.
 
-        Each row sums to its `log_odds`. Source: TreeSHAP (Lundberg et al., From local explanations to global
-        understanding with explainable AI for trees, 2020), exact; calibration is affine and keeps the sum.
+        Each row sums to its `log_odds`: TreeSHAP is exact, and calibration is affine and keeps the sum.
         """
-        rows = self._rows(values)
-        if len(rows) == 0:
-            return np.empty((0, len(self.names) + 1))
-        raw = np.asarray(self._booster.predict(rows, pred_contrib=True, num_threads=1), dtype=np.float64)
-        parts = self.calibration.slope * raw
+        parts = self.calibration.slope * contributions_raw(self._booster, self._rows(values))
         parts[:, -1] += self.calibration.offset
         return parts
 
@@ -145,18 +147,6 @@ class Model:
         return np.ascontiguousarray(values, dtype=np.float64)
 
 
-def load_trees(text: str) -> lgb.Booster:
-    """Return the booster of LightGBM's own text."""
-    return lgb.Booster(model_str=text)
-
-
-def predict_raw(booster: lgb.Booster, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the raw scores [n] of rows [n, k], on one thread."""
-    if len(values) == 0:
-        return np.empty(0)
-    return np.asarray(booster.predict(values, raw_score=True, num_threads=1), dtype=np.float64)
-
-
 def write_json(content: Mapping[str, Any]) -> str:
     """Return the one text of `content`: keys sorted, doubles in full, NaN refused."""
     return json.dumps(content, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -175,11 +165,15 @@ def pack_files(
     card: Mapping[str, Any],
     card_text: str,
     reference: Mapping[str, Any] | None = None,
+    behaviour: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:
-    """Return the text of every file of a model folder; `reference` is what `models.drift` made of a frame."""
+    """Return the text of every file of a model folder.
+
+    `reference` is what `models.drift` made of a frame, `behaviour` what `models.behaviour` packed.
+    """
     fitted = asdict(calibration) | {"offset": calibration.offset}
-    kept = {} if reference is None else {REFERENCE: write_json(reference)}
-    return kept | {
+    more = {REFERENCE: reference, BEHAVIOUR: behaviour}
+    return {name: write_json(content) for name, content in more.items() if content is not None} | {
         "model.txt": trees,
         "calibration.json": write_json({"calibration": fitted, "thresholds": asdict(thresholds)}),
         "features.json": write_json({"names": list(names), "catalogue_hash": catalogue_hash}),
@@ -196,7 +190,7 @@ def save_model(models_folder: Path, files: Mapping[str, str]) -> Path:
     Everything is written and synced under a temporary name first: whenever the process dies, `CURRENT`
     names a whole model. Saving what is there already changes nothing.
     """
-    if sorted(set(files) - {REFERENCE}) != sorted(FILES):
+    if sorted(set(files) - set(OPTIONAL)) != sorted(FILES):
         raise ValueError(f"a model folder holds {FILES}, not {sorted(files)}")
     sums = {name: _sha256(files[name].encode()) for name in sorted(files)}
     version = _version_of(sums)
@@ -318,6 +312,7 @@ def load_model(folder: Path) -> Model:
             thresholds=Thresholds(**levels),
             population=Population(population["simulated"], tuple(population["chains"])),
             card=card,
+            behaviour=read_behaviour(files[BEHAVIOUR], features["names"]) if BEHAVIOUR in files else None,
         )
     except (KeyError, TypeError, ValueError, lgb.basic.LightGBMError) as error:
         raise ModelDamaged(folder, why=f"its content cannot be read: {type(error).__name__}") from error
@@ -336,7 +331,7 @@ def _read_files(folder: Path) -> tuple[str, dict[str, str]]:
     if form != FORMAT:
         raise ModelDamaged(folder, why=f"its format is {form!s:.20}, this version knows {FORMAT}")
     files = {}
-    names = (*FILES, REFERENCE) if REFERENCE in recorded else FILES
+    names = (*FILES, *(name for name in OPTIONAL if name in recorded))
     for name in names:
         try:
             content = (folder / name).read_bytes()

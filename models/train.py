@@ -14,12 +14,16 @@ import pyarrow as pa
 from chains.errors import TooFewRows
 from features.catalogue import find_feature
 from features.frame import FeatureFrame
+from features.view import WHOLE
+from models.behaviour import behaviour_columns, pack_behaviour
 from models.card import LIMITS, NOT_FOR, describe_reach, write_card
 from models.drift import describe_reference
 from models.evaluate import evaluate_fits, find_thresholds
 from models.fit import PARAMETERS, Fit, fit_columns
 from models.folds import Folds, Moments, Rows, plan_moments, split_rows
-from models.registry import Model, Population, load_model, load_trees, pack_files, save_model
+from models.metrics import rank
+from models.registry import Model, Population, load_model, pack_files, save_model
+from models.trees import load_trees
 
 __all__ = ["Moments", "Population", "plan_moments", "train_model"]
 
@@ -48,30 +52,49 @@ def train_model(
     """Train a model, save it under `out`, and return it as loaded from there.
 
     `targets` has one row an account, as `datasets.splits` makes it. Which rows serve for what is told at
-    `split_rows`. The number of trees is chosen by cross-validation over the owners
-    of the training fold, so that the validation fold has no part in the trees: the bound on false alarms
-    needs owners that the trees never saw. `progress` is told (done, of) steps.
+    `split_rows`; frames of narrower views than the whole ledger serve for training only. Trees are added
+    until the loss on owners left out of growing them falls no more (cross-validation inside the training
+    fold), so that the validation fold has no part in the trees: the bound on false alarms needs owners that
+    the trees never saw. `progress` is told (done, of) steps.
     Raises TooFewRows where a fold has too few drug owners or other owners; nothing is written then.
     """
     folds = split_rows(train, valid, test, targets)
     _check_counts(folds)
     names = test.names
-    kinds: dict[str, list[int]] = {"model": list(range(len(names)))}
+    monotone = [find_feature(name).monotone for name in names]
+    kinds = {"model": np.arange(len(names))}
     for baseline, group in (("exposure_alone", "exposure"), ("activity_alone", "activity")):
-        kinds[baseline] = [i for i, name in enumerate(names) if find_feature(name).group == group]
+        kinds[baseline] = np.asarray([i for i, n in enumerate(names) if find_feature(n).group == group], int)
+    steps = len(kinds) + 1
     fits = {}
     for step, (kind, columns) in enumerate(kinds.items()):
-        if columns:
-            fits[kind] = fit_columns(folds, np.asarray(columns), seed=seed, prevalence=prevalence)
+        if len(columns):
+            fits[kind] = fit_columns(folds, columns, seed=seed, prevalence=prevalence, monotone=monotone)
         if progress is not None:
-            progress(step + 1, len(kinds))
+            progress(step + 1, steps)
     model = fits["model"]
+    behaviour = fit_columns(
+        folds,
+        behaviour_columns(names),
+        seed=seed,
+        prevalence=prevalence,
+        monotone=monotone,
+        illicit=True,
+    )
+    if progress is not None:
+        progress(steps, steps)
     thresholds = find_thresholds(model, folds)
-    metrics = evaluate_fits(fits, folds, names, thresholds)
-    moments = Moments(tuple(frame.as_of for frame in train), valid.as_of, test.as_of)
+    metrics = evaluate_fits(fits, folds, names, thresholds) | {
+        "laundering_behaviour": asdict(
+            rank(folds.test.illicit, behaviour.log_odds(folds.test.values), folds.test.weight)
+        )
+    }
+    whole = [frame for frame in train if frame.view == WHOLE.name]
+    moments = Moments(tuple(frame.as_of for frame in whole), valid.as_of, test.as_of)
     card = {
         "format": 1,
         "target": "drug-related laundering",
+        "views": sorted({frame.view for frame in train}),
         "reach": describe_reach(simulated=population.simulated),
         "not_for": list(NOT_FOR),
         "limits": list(LIMITS),
@@ -84,6 +107,8 @@ def train_model(
             "catalogue_hash": catalogue_hash,
         },
         "trees": model.rounds,
+        "behaviour_trees": behaviour.rounds,
+        "monotone": {name: way for name, way in zip(names, monotone, strict=True) if way},
         "parameters": dict(PARAMETERS),
         "seed": seed,
         "lightgbm": lgb.__version__,
@@ -106,7 +131,10 @@ def train_model(
             metrics=metrics,
             card=card,
             card_text=write_card(card),
-            reference=describe_reference(train[-1], model.log_odds(train[-1].values), thresholds),
+            reference=describe_reference(whole[-1], model.log_odds(whole[-1].values), thresholds),
+            behaviour=pack_behaviour(
+                behaviour.trees, [names[column] for column in behaviour.columns], behaviour.calibration
+            ),
         ),
     )
     return load_model(folder)

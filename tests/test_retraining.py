@@ -18,8 +18,8 @@ from datasets.records.store import open_records
 from datasets.store import open_ledger
 from models.compare import compare, seen_owners, write_comparison
 from models.pipeline import train_from_ledger
+from models.prepare import prepare
 from models.promotion import promote
-from models.rebuild import prepare_rows
 from models.registry import Model, current_version
 from tests.api.test_cli import run
 from tests.retraining import DAYS, START, Holder, make_ledger
@@ -88,7 +88,7 @@ def test_from_closed_cases_to_a_new_model_and_back(
     with pytest.raises(ModelError, match="was not compared"):
         promote(settings.models, challenger.version, by="Aigul", approved_by="Bakyt", now=END)
     seen = seen_owners(settings.models, champion.version) | seen_owners(settings.models, challenger.version)
-    rows = prepare_rows(settings.ledger, threads=2).folds.test
+    rows = prepare(settings.ledger, threads=2).folds.test
     found = compare(champion, challenger, rows, seen=seen)
     assert found.verdict != "worse"
     assert found.drug_owners >= 5

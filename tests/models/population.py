@@ -57,8 +57,8 @@ def make_world(*, seed: int = 5, owners: int = 900, drug_share: float = 0.2) -> 
     frames = []
     for moment in MOMENTS:
         values = style[whose] + 0.3 * random.normal(size=(len(accounts), len(NAMES)))
-        values[:, NAMES.index(SILENT)] = 7.0
         values[random.random(values.shape) < 0.1] = np.nan
+        values[:, NAMES.index(SILENT)] = 7.0
         seeded = np.asarray([published[owner] < moment for owner in whose])
         frames.append(make_frame(moment, [account for account, _ in accounts], values, seeded=seeded))
     targets = make_targets(

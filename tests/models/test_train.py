@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 import pytest
 
 from chains.errors import TooFewRows
-from features.catalogue import find_feature
+from features.catalogue import CATALOGUE, find_feature
 from models.fit import fit_columns
 from models.folds import Folds, Rows, split_rows
-from models.registry import Model, current_model
+from models.registry import Model, current_model, load_model, save_model
 from tests.models.population import CATEGORIES, NAMES, World, make_world, train_on
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +60,7 @@ def test_the_same_input_gives_the_same_bytes_with_one_and_two_threads(tmp_path: 
     assert [process.wait() for process in running] == [0, 0]
     folders = [read_folder(tmp_path / threads) for threads in ("1", "2")]
     assert folders[0] == folders[1]
-    assert len(folders[0]) == 12
+    assert len(folders[0]) == 13
 
 
 def test_the_order_of_targets_and_another_folder_change_nothing(
@@ -74,13 +74,56 @@ def test_the_order_of_targets_and_another_folder_change_nothing(
         progress=lambda done, of: told.append((done, of)),
     )
     assert again.version == model.version
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_another_seed_grows_other_trees(world: World) -> None:
     columns = np.arange(len(NAMES))
     one, other = (fit_columns(split(world), columns, seed=seed, prevalence=0.01) for seed in (1, 2))
     assert one.log_odds(world.frames[4].values).tobytes() != other.log_odds(world.frames[4].values).tobytes()
+
+
+def test_more_drug_exposure_never_lowers_the_score(model: Model, world: World) -> None:
+    rows = world.frames[4].values[:200]
+    assert sum(feature.monotone != 0 for feature in CATALOGUE) == 6
+    bound = [feature for feature in CATALOGUE if feature.monotone and feature.name in NAMES]
+    assert bound
+    for feature in bound:
+        column = NAMES.index(feature.name)
+        steps = []
+        for value in np.linspace(-3, 3, 25):
+            changed = rows.copy()
+            changed[:, column] = value
+            steps.append(feature.monotone * model.log_odds(changed))
+        assert np.diff(steps, axis=0).min() >= 0, feature.name
+
+
+def test_the_behaviour_model_sees_no_exposure(model: Model, world: World) -> None:
+    assert model.behaviour is not None
+    rows = world.frames[4].values[:50]
+    changed = rows.copy()
+    for column, name in enumerate(NAMES):
+        if find_feature(name).group == "exposure":
+            changed[:, column] = 0.5
+    assert model.behaviour.log_odds(changed).tobytes() == model.behaviour.log_odds(rows).tobytes()
+    parts = model.behaviour.contributions(rows)
+    assert parts.shape == (50, len(NAMES) + 1)
+    assert parts.sum(axis=1) == pytest.approx(model.behaviour.log_odds(rows), abs=1e-9)
+    crime = model.card["metrics"]["laundering_behaviour"]
+    assert crime["roc_auc"] > 0.6
+
+
+def test_a_model_from_before_the_behaviour_model_still_loads(models_folder: Path, tmp_path: Path) -> None:
+    current = current_model(models_folder)
+    assert current is not None
+    files = {
+        path.name: path.read_text("utf-8")
+        for path in (models_folder / current.version).iterdir()
+        if path.name not in ("manifest.json", "behaviour.json")
+    }
+    older = load_model(save_model(tmp_path, files))
+    assert older.behaviour is None
+    assert older.version != current.version
 
 
 def test_the_model_beats_its_baselines(model: Model) -> None:
