@@ -4,7 +4,7 @@ All figures stand on rows of the test moment, of owners that neither the model n
 model that it is compared with, was trained or calibrated on.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from chains.errors import ModelMismatch, TooFewRows
 from features.catalogue import CATALOGUE, catalogue_hash, find_feature
+from features.frame import FeatureFrame
 from models.baselines import NAMES, fit_regression, score_rules
 from models.bootstrap import (
     DRAWS,
@@ -37,7 +38,8 @@ from models.groups import break_down, count_flagged, measure_part
 from models.leaks import Check, Evidence, audit_leaks
 from models.levels import Threshold, owner_maxima
 from models.metrics import PREVALENCES, brier, calibration_bins, calibration_error, log_loss, wilson
-from models.rebuild import Prepared, rebuild_from
+from models.prepare import Prepared
+from models.rebuild import build_views, rebuild_from, rows_in_view
 from models.registry import Model
 from models.truth import Truth, measure_truth
 
@@ -81,7 +83,7 @@ def assess(
     what `build_frame` raises.
     """
     tell = progress or (lambda _step, _done, _of: None)
-    frame = prepared.frames[-1]
+    frame = prepared.test
     model.require(frame.names, catalogue_hash=catalogue_hash())
     seen = seen_owners(models_folder, model.version)
     both = seen if against is None else seen | seen_owners(models_folder, against.version)
@@ -95,6 +97,9 @@ def assess(
         "left_out_owners": len(prepared.folds.test.owners) - len(rows.owners),
         "left_out_rows": dict(prepared.folds.left_out),
     }
+    if ledger is not None:
+        views = build_views(ledger, prepared, threads=threads)
+        found["groups"]["view"] += list(_measure_views(model, rows, views, question))
     found["truth"] = None
     if question.truth is not None:
         found["truth"] = measure_truth(
@@ -122,8 +127,9 @@ def assess(
             )
         )
     tell("leak audit", 2, 4)
-    rebuild = None if ledger is None else rebuild_from(ledger, threads=threads)
-    evidence = Evidence(prepared.frames, prepared.targets, prepared.folds, frame.names, rebuild)
+    rebuild = None if ledger is None else rebuild_from(ledger, prepared, threads=threads)
+    frames = (*prepared.train, prepared.valid, prepared.test)
+    evidence = Evidence(frames, prepared.targets, prepared.folds, frame.names, rebuild)
     checks = audit_leaks(evidence, progress=lambda step, _done, _of: tell(step, 3, 4))
     found["audit"] = {
         "passed": not any(check.findings for check in checks),
@@ -314,6 +320,18 @@ def _flag(
         asdict(found)
         for found in count_flagged([kinds[i] for i in places], highest[wanted], model.thresholds)
     ]
+
+
+def _measure_views(
+    model: Model, rows: Rows, views: Mapping[str, FeatureFrame], question: Question
+) -> Iterator[dict[str, Any]]:
+    """Yield the figures on the same owners as users see them who have less than the whole ledger."""
+    for name, frame in views.items():
+        shown = rows_in_view(rows, frame)
+        score = model.log_odds(shown.values)
+        every = np.ones(len(score), dtype=np.bool_)
+        figures = measure_part(shown, score, every, draws=question.draws, seed=question.seed)
+        yield {"name": name} | figures
 
 
 def _ahead_of_action(rows: Rows, score: NDArray[np.float64], question: Question) -> list[dict[str, Any]]:

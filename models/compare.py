@@ -5,7 +5,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -94,17 +94,17 @@ def pick_rows(rows: Rows, kept: NDArray[np.bool_]) -> Rows:
     places = np.flatnonzero(kept)
     owners, owner = np.unique(rows.owner[places], return_inverse=True)
     picked: dict[str, Any] = {
-        "accounts": tuple(rows.accounts[i] for i in places),
-        "as_of": tuple(rows.as_of[i] for i in places),
-        "values": np.ascontiguousarray(rows.values[places]),
         "owner": owner.astype(np.int64),
         "owners": tuple(rows.owners[i] for i in owners),
-        "drug": rows.drug[places],
-        "weight": rows.weight[places],
     }
-    view = getattr(rows, "view", None)
-    if view:
-        picked["view"] = tuple(view[i] for i in places)
+    for column in fields(rows):
+        if column.name not in picked:
+            values = getattr(rows, column.name)
+            picked[column.name] = (
+                np.ascontiguousarray(values[places])
+                if isinstance(values, np.ndarray)
+                else tuple(values[i] for i in places)
+            )
     return replace(rows, **picked)
 
 

@@ -19,9 +19,6 @@ OWNERS_NEEDED = 10
 RATE_NEEDS = 5
 """Owners below which a share of them is not reported, only their number."""
 
-WHOLE = "whole"
-"""The view of a row that was built from all that the ledger knew."""
-
 
 @dataclass(frozen=True)
 class Flagged:
@@ -80,11 +77,10 @@ def break_down(
 
     An owner keeps the weight of the rows that it has in the part. Parts with too few owners say so.
     """
-    views: Sequence[str] = getattr(rows, "view", None) or [WHOLE] * len(rows.accounts)
     parts: Mapping[str, Sequence[str]] = {
         "chain": [":".join(account.split(":")[:2]) for account in rows.accounts],
         "month": [f"{moment:%Y-%m}" for moment in rows.as_of],
-        "view": views,
+        "view": rows.view,
     }
     return {
         dimension: [

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -10,9 +9,9 @@ import pyarrow as pa
 from features.frame import FeatureFrame
 from models.folds import Folds, Rows
 
-Rebuild = Callable[[datetime, frozenset[str]], FeatureFrame]
-"""Called with a moment and accounts (CAIP-10): build the frame of that moment from a ledger that ends there,
-without any label of those accounts."""
+Rebuild = Callable[[FeatureFrame, frozenset[str]], FeatureFrame]
+"""Called with a frame and accounts (CAIP-10): build the frame of that moment and view from a ledger that ends
+there, without any label of those accounts."""
 
 SHOWN = 5
 """Names that a finding lists; the others are counted."""
@@ -37,7 +36,7 @@ class Evidence:
     """What the audit looks at: how the rows were made, and the rows."""
 
     frames: tuple[FeatureFrame, ...]
-    """The whole frames of all moments, ascending, as the folds were made from them."""
+    """The frames that the folds were made from, by moment; at one moment there may be several views."""
     targets: pa.Table
     """One row an account, as `datasets.splits` makes it."""
     folds: Folds

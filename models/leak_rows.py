@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from features.catalogue import find_feature
 from features.frame import FeatureFrame
+from features.view import WHOLE
 from models.compare import pick_rows
 from models.folds import Rows
 from models.leak_evidence import Check, Evidence, by_name, columns_of, count_words, list_some, places_of
@@ -26,8 +27,8 @@ def check_owners_apart(evidence: Evidence) -> Check:
             both = sorted(of_fold[one] & of_fold[other])
             if both:
                 findings.append(f"{count_words(both, kind)} in {one} and {other}: {list_some(both)}")
-    place = {frame.as_of: places_of(frame) for frame in evidence.frames}
-    frames = {frame.as_of: frame for frame in evidence.frames}
+    frames = {frame.as_of: frame for frame in reversed(evidence.frames)}
+    place = {moment: places_of(frame) for moment, frame in frames.items()}
     fold_of = {account: name for name, rows in folds.items() for account in rows.accounts}
     for name, rows in list(folds.items())[1:]:
         mixed = set()
@@ -123,7 +124,7 @@ def check_own_labels(evidence: Evidence) -> Check:
         seeded = sorted({a for a in rows.accounts if a in place and frame.seeded[place[a]]})
         if seeded:
             findings.append(
-                f"{count_words(seeded, 'account')} of {frame.as_of:%Y-%m-%d} that a label of their own "
+                f"{count_words(seeded, 'account')} of {_say(frame)} that a label of their own "
                 f"had named: {list_some(seeded)}"
             )
         owners = {rows.owners[i].name for i in rows.owner[rows.drug].tolist()}
@@ -131,14 +132,14 @@ def check_own_labels(evidence: Evidence) -> Check:
         if evidence.rebuild is None:
             continue
         own = _known_accounts(evidence.targets, owners, before=frame.as_of)
-        without = evidence.rebuild(frame.as_of, own)
+        without = evidence.rebuild(frame, own)
         higher = _raised(
             frame, without, [a for a, drug in zip(rows.accounts, rows.drug, strict=True) if drug]
         )
         if higher:
             accounts, features = higher
             findings.append(
-                f"{count_words(accounts, 'account')} of drug owners at {frame.as_of:%Y-%m-%d} whose exposure "
+                f"{count_words(accounts, 'account')} of drug owners at {_say(frame)} whose exposure "
                 f"differs without labels of their owner ({list_some(features)}): {list_some(accounts)}"
             )
     said = f"{checked:,} rows of drug owners"
@@ -156,12 +157,12 @@ def check_look_ahead(evidence: Evidence) -> Check:
         return Check("look_ahead", question, "", skipped="there is no ledger to build the frames from again")
     findings, compared = [], 0
     for frame in evidence.frames:
-        again = evidence.rebuild(frame.as_of, frozenset())
+        again = evidence.rebuild(frame, frozenset())
         compared += len(frame.accounts)
         if again.accounts != frame.accounts:
             other = sorted(set(again.accounts) ^ set(frame.accounts))
             findings.append(
-                f"at {frame.as_of:%Y-%m-%d} {count_words(other, 'account')} came or went: {list_some(other)}"
+                f"at {_say(frame)} {count_words(other, 'account')} came or went: {list_some(other)}"
             )
             continue
         changed = ~_same(frame.values, again.values)
@@ -169,7 +170,7 @@ def check_look_ahead(evidence: Evidence) -> Check:
             features = [frame.names[k] for k in np.flatnonzero(changed.any(axis=0))]
             rows = int(np.count_nonzero(changed.any(axis=1)))
             findings.append(
-                f"at {frame.as_of:%Y-%m-%d} {rows:,} of {len(frame.accounts):,} rows differ, in "
+                f"at {_say(frame)} {rows:,} of {len(frame.accounts):,} rows differ, in "
                 f"{count_words(features, 'feature')}: {list_some(features)}"
             )
         for name, one, other_ in (
@@ -177,13 +178,11 @@ def check_look_ahead(evidence: Evidence) -> Check:
             ("seeds", frame.seeded, again.seeded),
         ):
             if (one != other_).any():
-                findings.append(
-                    f"at {frame.as_of:%Y-%m-%d} the {name} of {np.count_nonzero(one != other_):,} differ"
-                )
+                findings.append(f"at {_say(frame)} the {name} of {np.count_nonzero(one != other_):,} differ")
     return Check(
         "look_ahead",
         question,
-        f"{compared:,} rows of {len(evidence.frames)} moments, built again from a ledger cut at each",
+        f"{compared:,} rows of {len(evidence.frames)} frames, built again from a ledger cut at each moment",
         tuple(findings),
     )
 
@@ -209,9 +208,14 @@ def _known_accounts(targets: pa.Table, owners: set[str], *, before: datetime) ->
 def _frames_with_rows(evidence: Evidence) -> Iterator[tuple[FeatureFrame, Rows]]:
     for frame in evidence.frames:
         for rows in by_name(evidence.folds).values():
-            kept = np.asarray([moment == frame.as_of for moment in rows.as_of], dtype=np.bool_)
+            shown = zip(rows.as_of, rows.view, strict=True)
+            kept = np.asarray([each == (frame.as_of, frame.view) for each in shown], dtype=np.bool_)
             if kept.any():
                 yield frame, pick_rows(rows, kept)
+
+
+def _say(frame: FeatureFrame) -> str:
+    return f"{frame.as_of:%Y-%m-%d}" + ("" if frame.view == WHOLE.name else f" ({frame.view})")
 
 
 def _raised(

@@ -81,7 +81,7 @@ def check_absolute_time(evidence: Evidence) -> Check:
     findings, highest = [], (0.0, "", "")
     for k, name in enumerate(evidence.names):
         for clock, times in clocks.items():
-            found = abs(_rank_correlation(values[:, k], times))
+            found = _rank_correlation(values[:, k], times)
             highest = max(highest, (found, name, clock))
             if found >= TIME_LIMIT:
                 findings.append(f"`{name}` is {clock} (rank correlation {found:.4f})")
@@ -92,8 +92,9 @@ def check_absolute_time(evidence: Evidence) -> Check:
 def check_time_only(evidence: Evidence) -> Check:
     """Find out whether a model of nothing but the moment and the place of a row ranks owners."""
     folds = evidence.folds
-    place = {frame.as_of: places_of(frame) for frame in evidence.frames}
-    size = {frame.as_of: max(len(frame.accounts), 1) for frame in evidence.frames}
+    frames = {frame.as_of: frame for frame in reversed(evidence.frames)}
+    place = {moment: places_of(frame) for moment, frame in frames.items()}
+    size = {moment: max(len(frame.accounts), 1) for moment, frame in frames.items()}
     first = min(frame.as_of for frame in evidence.frames)
 
     def blind(rows: Rows) -> Rows:
@@ -166,12 +167,21 @@ def _area_alone(column: NDArray[np.float64], drug: NDArray[np.bool_], weight: ND
     return max(areas)
 
 
-def _rank_correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Return Spearman's correlation where both are known; 0 where one never varies or too few are known."""
-    known = ~(np.isnan(one) | np.isnan(other))
+def _rank_correlation(one: NDArray[np.float64], clock: NDArray[np.float64]) -> float:
+    """Return Spearman's correlation where both are known; 0 where one never varies or too few are known.
+
+    It is a share of what numbers without ties could reach: noise inside one moment hides no moment.
+    """
+    known = ~(np.isnan(one) | np.isnan(clock))
     if np.count_nonzero(known) < SINGLE_NEEDS:
         return 0.0
-    a, b = _ranks(one[known]), _ranks(other[known])
+    times = _ranks(clock[known])
+    reached = _correlation(_ranks(one[known]), times)
+    possible = _correlation(np.arange(1.0, len(times) + 1), np.sort(times))
+    return min(1.0, abs(reached) / possible) if possible > 0 else 0.0
+
+
+def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     a, b = a - np.mean(a), b - np.mean(b)
     scale = float(np.sqrt(np.sum(a * a) * np.sum(b * b)))
     return float(np.sum(a * b)) / scale if scale > 0 else 0.0

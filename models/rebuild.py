@@ -1,70 +1,83 @@
-"""The rows of a ledger as they were at each moment of training, and again from a ledger that ends there."""
+"""Frames built once more: from a ledger that ends at their moment, and in narrower views."""
 
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
-import pyarrow as pa
+import numpy as np
 
-from chains.errors import LedgerError
 from datasets.cutting import cut_ledger
-from datasets.splits import training_targets
-from datasets.store import open_ledger
-from features.build import STEPS, build_frame
+from features.build import STEPS, Progress, build_frame
 from features.frame import FeatureFrame
-from models.folds import Folds, plan_moments, split_rows
+from features.view import WHOLE, View
+from models.folds import Rows
 from models.leak_evidence import Rebuild
-
-Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What an evaluation needs of a ledger: the frames of all moments, ascending, targets and folds."""
-
-    frames: tuple[FeatureFrame, ...]
-    targets: pa.Table
-    folds: Folds
+from models.prepare import Prepared, narrow_views
 
 
-def prepare_rows(ledger: Path, *, threads: int | None = None, progress: Progress | None = None) -> Prepared:
-    """Build the rows of every moment from `ledger`, and deal them to folds, as training does.
+def build_views(
+    ledger: Path, prepared: Prepared, *, threads: int | None = None, progress: Progress | None = None
+) -> Mapping[str, FeatureFrame]:
+    """Build the test moment as users see it who have less than the whole ledger, by name of the view.
 
-    Raises LedgerError where the ledger holds no span of time, and what `build_frame` raises.
+    Raises what `build_frame` raises.
     """
-    with open_ledger(ledger, threads=threads) as held:
-        first, last = held.connection.execute("SELECT min(time), max(time) FROM transfer").fetchall()[0]
-        targets = training_targets(held, known_before=None)
-    if first is None or first >= last:
-        raise LedgerError(f"{ledger} holds no span of time to evaluate on: import transfers first")
-    moments = plan_moments(first, last)
-    times = (*moments.train, moments.valid, moments.test)
-    frames = []
-    for number, as_of in enumerate(times):
+    as_of = prepared.test.as_of
+    views = narrow_views(prepared.targets, known_before=as_of)
+    found = {}
+    for number, view in enumerate(views):
 
-        def tell(step: str, done: int, _of: int, number: int = number, as_of: datetime = as_of) -> None:
+        def tell(step: str, done: int, _of: int, number: int = number, name: str = view.name) -> None:
             if progress is not None:
-                total = len(STEPS) * len(times)
-                progress(f"{as_of:%Y-%m-%d}: {step}", number * len(STEPS) + done, total)
+                total = len(STEPS) * len(views)
+                progress(f"{as_of:%Y-%m-%d} ({name}): {step}", number * len(STEPS) + done, total)
 
-        frames.append(build_frame(ledger, as_of, threads=threads, progress=tell))
-    return Prepared(tuple(frames), targets, split_rows(frames[:-2], frames[-2], frames[-1], targets))
+        found[view.name] = build_frame(ledger, as_of, threads=threads, progress=tell, view=view)
+    return found
 
 
-def rebuild_from(ledger: Path, *, threads: int | None = None) -> Rebuild:
+def rows_in_view(rows: Rows, frame: FeatureFrame) -> Rows:
+    """Return the rows of one moment as `frame` shows them; an owner counts once, whatever is left of it.
+
+    What a view does not show at all, or what a label had named in it, has no row.
+    """
+    from models.compare import pick_rows
+
+    place = {account: row for row, account in enumerate(frame.accounts) if not frame.seeded[row]}
+    found = pick_rows(rows, np.asarray([account in place for account in rows.accounts], dtype=np.bool_))
+    counts = np.bincount(found.owner, minlength=len(found.owners))
+    return Rows(
+        accounts=found.accounts,
+        as_of=found.as_of,
+        view=(frame.view,) * len(found.accounts),
+        values=np.ascontiguousarray(frame.values[[place[account] for account in found.accounts]]),
+        owner=found.owner,
+        owners=found.owners,
+        drug=found.drug,
+        illicit=found.illicit,
+        weight=1.0 / counts[found.owner],
+    )
+
+
+def rebuild_from(ledger: Path, prepared: Prepared, *, threads: int | None = None) -> Rebuild:
     """Return what builds a frame from a copy of `ledger` that is cut at its moment; each is built once."""
-    kept: dict[tuple[datetime, frozenset[str]], FeatureFrame] = {}
+    views = {view.name: view for view in _views(prepared)}
+    kept: dict[tuple[datetime, str, frozenset[str]], FeatureFrame] = {}
 
-    def rebuild(as_of: datetime, unlabelled: frozenset[str]) -> FeatureFrame:
-        if (as_of, unlabelled) not in kept:
+    def rebuild(frame: FeatureFrame, unlabelled: frozenset[str]) -> FeatureFrame:
+        key = frame.as_of, frame.view, unlabelled
+        if key not in kept:
             # A folder of its own: nothing that an earlier build set aside may help this one.
             with tempfile.TemporaryDirectory(prefix=".audit-", dir=ledger.parent) as folder:
-                cut = cut_ledger(
-                    ledger, Path(folder) / "ledger.duckdb", as_of, unlabelled=unlabelled, threads=threads
-                )
-                kept[as_of, unlabelled] = build_frame(cut, as_of, threads=threads)
-        return kept[as_of, unlabelled]
+                cut = Path(folder) / "ledger.duckdb"
+                cut_ledger(ledger, cut, frame.as_of, unlabelled=unlabelled, threads=threads)
+                kept[key] = build_frame(cut, frame.as_of, threads=threads, view=views[frame.view])
+        return kept[key]
 
     return rebuild
+
+
+def _views(prepared: Prepared) -> Iterator[View]:
+    yield WHOLE
+    yield from narrow_views(prepared.targets, known_before=prepared.moments.valid)

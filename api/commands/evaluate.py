@@ -55,7 +55,7 @@ def evaluate_model(  # noqa: PLR0917  (each parameter is an option of the comman
         _check_report(report)
     from models.assess import Question, assess, require_current
     from models.compare import comparison_of, write_comparison
-    from models.rebuild import prepare_rows
+    from models.prepare import prepare
     from models.truth import read_truth
 
     chosen = _find_model(settings.models, model)
@@ -66,7 +66,7 @@ def evaluate_model(  # noqa: PLR0917  (each parameter is an option of the comman
     take_over_cases(settings, quiet=as_json)
     question = Question(capacity, None if truth is None else read_truth(truth))
     with show_steps() as progress:
-        prepared = prepare_rows(settings.ledger, threads=settings.threads, progress=progress)
+        prepared = prepare(settings.ledger, threads=settings.threads, progress=progress)
     with show_steps() as progress:
         found = assess(
             chosen,
