@@ -145,6 +145,16 @@ def test_the_sample_below_the_line(folder: Path, capsys: pytest.CaptureFixture[s
     assert len({line["account"] for line in tell("review", "list", "--all", "--json")}) == 12
 
 
+def test_whom_a_rule_flags_is_not_drawn(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["review", "draw", "--seed", "1", "--by", "A", "--size"]
+    assert "at most 11 can be" in refused(capsys, folder, *words, "12")
+    assert silkscreen(capsys, folder, "review", "list", "--json") == []
+    silkscreen(capsys, folder, *words, "11")
+    for line in silkscreen(capsys, folder, "review", "list", "--json"):
+        found = silkscreen(capsys, folder, "screen", line["account"], "--json")
+        assert found["decided_by"] in {"model", "none"}
+
+
 def test_the_same_seed_draws_the_same(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
