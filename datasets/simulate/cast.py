@@ -17,7 +17,11 @@ _HABITS = tuple(Habit.__dataclass_fields__)
 _SHARES = ("rounded", "evening", "kept")
 _ONE_ADDRESS = ("mining_pool", "bridge")  # services without deposit addresses of their customers
 _PASSING = ("drop_account", "courier_payout")
+_OTHER_CRIME = ("scam", "ransomware", "fraud_seller")
 _MOST_FRESH = 60
+ROTATION = 30.0
+"""Days for which those who hide nothing use one wallet before they take the next."""
+
 _GROUPED = ("drug_treasury", "employer")  # who heads a network or a business
 _MEMBERS: Mapping[str, str] = {
     "vendor_shop": "drug_treasury",
@@ -41,8 +45,8 @@ class Cast:
     `wallet_account` gives. `deposit[owner, UTXO]` is where a service takes deposits, one address a customer;
     on the token chain a deposit address belongs to the service's main wallet. `aside` is kept apart from
     `main`; `fresh[owner, chain]` is the first of the `fresh_many` wallets that an owner takes into use one
-    after the other. `start` and `end` are days, `size` scales how often an owner trades, `habit[name]` holds
-    one value an owner.
+    after the other. `hiding` are the owners whom evasion is about. `start` and `end` are days, `size` scales
+    how often an owner trades, `habit[name]` holds one value an owner.
     """
 
     role: Ints
@@ -58,6 +62,7 @@ class Cast:
     aside: Ints
     fresh: Ints
     fresh_many: Ints
+    hiding: NDArray[np.bool_]
     wallet_owner: Ints
     wallet_chain: Ints
     wallet_account: Ints
@@ -74,8 +79,8 @@ class Cast:
         return np.isin(self.role, [i for i, role in enumerate(ROLES) if role.drug])
 
     @property
-    def hiding(self) -> NDArray[np.bool_]:
-        """Whether an owner is in the drug trade and no service, by owner: those whom evasion is about."""
+    def trade(self) -> NDArray[np.bool_]:
+        """Whether an owner is in the drug trade and no service, by owner."""
         return np.isin(self.role, [i for i, role in enumerate(ROLES) if role.drug and not role.service])
 
     def of(self, *names: str) -> Ints:
@@ -94,7 +99,7 @@ class Cast:
 
 
 def make_cast(seed: int, dials: Dials, scale: float) -> Cast:
-    """Draw the owners of a world of `scale` × 150,000 transfers."""
+    """Draw the owners of a world of `scale` × 157,000 transfers."""
     rng = make_generator(seed, "cast")
     counts = [_count_owners(role.count, scale, service=role.service or role.count == 1) for role in ROLES]
     role = np.repeat(np.arange(len(ROLES)), counts)
@@ -104,7 +109,16 @@ def make_cast(seed: int, dials: Dials, scale: float) -> Cast:
     size = np.where(shops, np.exp(rng.normal(-0.45, 0.6, owners)), 1.0)
     wallets = _Wallets()
     main, deposit, cold, aside = _open_wallets(rng, role, wallets)
-    fresh, fresh_many = _open_fresh(role, main, end - start, dials, wallets)
+    hiding = _draw_hiding(make_generator(seed, "hiding"), role, dials)
+    fresh, fresh_many = _open_fresh(
+        make_generator(seed, "rotating"),
+        role,
+        main,
+        hides=hiding & (dials.fresh > 0.0),
+        days=end - start,
+        rotation=(dials.rotating, dials.rotation),
+        wallets=wallets,
+    )
     exchanges = np.flatnonzero(role == NUMBER["exchange"])
     popular = np.array([0.34, 0.26, 0.18, 0.13, 0.09])[: len(exchanges)]
     home = rng.choice(exchanges, size=owners, p=popular / popular.sum())
@@ -122,6 +136,7 @@ def make_cast(seed: int, dials: Dials, scale: float) -> Cast:
         aside=aside,
         fresh=fresh,
         fresh_many=fresh_many,
+        hiding=hiding,
         wallet_owner=np.array(wallets.owner),
         wallet_chain=np.array(wallets.chain),
         wallet_account=np.array(wallets.account),
@@ -186,23 +201,46 @@ def _open_wallets(rng: np.random.Generator, role: Ints, wallets: _Wallets) -> tu
             if kind.name == "exchange":
                 wallets.open_both(owner, chain, "cold", cold)
         deposit[owner, WRAPPED] = main[owner, WRAPPED] if kind.service else -1
-        if kind.drug or {"mixer", "bridge"} & kind.mix.keys():
+        if kind.mix or kind.drug:
             for chain in (UTXO, TOKEN):
                 wallets.open_both(owner, chain, "aside", aside)
     return main, deposit, cold, aside
 
 
-def _open_fresh(role: Ints, main: Ints, days: Floats, dials: Dials, wallets: _Wallets) -> tuple[Ints, Ints]:
-    """Open the wallets that owners of the drug trade take into use one after the other."""
+def _draw_hiding(rng: np.random.Generator, role: Ints, dials: Dials) -> NDArray[np.bool_]:
+    """Draw who hides what he does: the drug trade, other criminals, and some of the honest trades."""
+    trade = [i for i, r in enumerate(ROLES) if r.drug and not r.service]
+    others = [i for i, r in enumerate(ROLES) if r.mix and not r.drug and not r.service]
+    crime = [NUMBER[name] for name in _OTHER_CRIME]
+    honest = np.isin(role, others) & ~np.isin(role, crime)
+    return np.isin(role, trade + crime) | honest & (rng.random(len(role)) < dials.imitated)
+
+
+def _open_fresh(
+    rng: np.random.Generator,
+    role: Ints,
+    main: Ints,
+    *,
+    hides: NDArray[np.bool_],
+    days: Floats,
+    rotation: tuple[float, float],
+    wallets: _Wallets,
+) -> tuple[Ints, Ints]:
+    """Open the wallets that owners take into use one after the other: some of all trades, all who hide.
+
+    `rotation` has the share of the former, and the days for which the latter use one.
+    """
     first, many = np.full((len(role), 2), -1), np.zeros((len(role), 2), dtype=np.int64)
-    if dials.fresh <= 0.0:
-        return first, many
-    hiding = [i for i, r in enumerate(ROLES) if r.drug and not r.service and r.name not in _PASSING]
-    for owner in np.flatnonzero(np.isin(role, hiding)).tolist():
+    trading = [i for i, r in enumerate(ROLES) if r.habit is not None and r.habit.per_day > 0]
+    passing = np.isin(role, [NUMBER[name] for name in _PASSING])
+    rotates = np.isin(role, trading) & (rng.random(len(role)) < rotation[0])
+    hides = hides & ~passing
+    for owner in np.flatnonzero(rotates | hides).tolist():
+        length = rotation[1] if hides[owner] else ROTATION
         for chain in (UTXO, TOKEN):
             if main[owner, chain] < 0:
                 continue
-            many[owner, chain] = min(1 + int(days[owner] / dials.rotation), _MOST_FRESH)
+            many[owner, chain] = min(1 + int(days[owner] / length), _MOST_FRESH)
             opened = [wallets.open(owner, chain, "fresh") for _ in range(many[owner, chain])]
             first[owner, chain] = opened[0]
     return first, many

@@ -1,7 +1,7 @@
 """What can be turned on the simulated world: how hard it is, how noisy, how well known."""
 
 from dataclasses import dataclass, replace
-from typing import Final, Literal, TypedDict
+from typing import Final, Literal, TypedDict, get_args
 
 from chains.errors import InputError
 
@@ -24,6 +24,11 @@ class Dials:
     """Share of payers of a drug trade who are ordinary people without any other contact to drugs."""
     dispersed: float = 0.3
     """Share of receipts of a drug shop or a remittance agent that go straight to a drop or family account."""
+
+    rotating: float = 0.2
+    """Share of trades of all sides that take half of their receipts at wallets in use for a month each."""
+    parts: float = 0.06
+    """Share of sales of all trades that are paid in two parts."""
 
     # How much drug money touches what is known, and how much of it touches the honest.
     market_published: tuple[float, ...] = (25.0, 70.0, 250.0)
@@ -60,7 +65,7 @@ class Dials:
     dusted: float = 0.5
     """Share of closed cases whose addresses get dust from strangers afterwards."""
 
-    # How the drug trade hides: all of it in its own payments. 0 is no more than the habits of its roles.
+    # How the drug trade hides, in its own payments. 0 is no more than the habits of its roles.
     fresh: float = 0.0
     """Share of receipts of the trade (but for drop accounts and couriers) that go to a wallet taken into use
     for a while and emptied into the main one, or straight to an exchange, later."""
@@ -78,6 +83,9 @@ class Dials:
     """Share of payouts on the token chain that are swapped for the wrapped coin first."""
     bridged: float = 0.0
     """Share of payouts that go through a bridge to a wallet on the other chain first."""
+    imitated: float = 0.3
+    """Share of honest trades that hide as the drug trade does; other criminals all do. At 0 whoever hides is
+    a criminal."""
     drift: float = 0.0
     """How far the trade's habits have changed by the end of the year: at 1 tickets have fallen by half, half
     of the evening and weekend rhythm is gone, and a third of the payouts have found other outlets."""
@@ -97,7 +105,16 @@ class _Hiding(TypedDict, total=False):
 
 
 _EVASION: Final[dict[str, _Hiding]] = {
-    "none": {},
+    "none": {
+        "fresh": 0.0,
+        "rotation": 30.0,
+        "split": 0.0,
+        "delay": 0.0,
+        "mixed": 0.0,
+        "joined": 0.2,
+        "swapped": 0.0,
+        "bridged": 0.0,
+    },
     "medium": {
         "fresh": 0.3,
         "rotation": 30.0,
@@ -131,3 +148,11 @@ def dials_for(*, evasion: Evasion = "none", drift: float = 0.0, base: Dials | No
     if not 0.0 <= drift <= 1.0:
         raise InputError(f"drift is between 0 (none) and 1, this was {drift}")
     return replace(base or Dials(), **_EVASION[evasion], drift=drift)
+
+
+def name_evasion(dials: Dials) -> str:
+    """Return the name of the setting of evasion that these dials are, "other" for none of them."""
+    for name in get_args(Evasion):
+        if replace(dials, **_EVASION[name]) == dials:
+            return str(name)
+    return "other"

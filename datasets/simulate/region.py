@@ -25,7 +25,7 @@ from datasets.simulate.tokens import TokenChain, build_transfers
 from datasets.simulate.truth import list_truth
 from datasets.simulate.utxo import UtxoChain, build_chain
 
-FULL = 150_000
+FULL = 157_000
 """Transfers of the world that the table of roles is written for."""
 
 

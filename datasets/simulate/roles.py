@@ -30,7 +30,7 @@ class Habit:
 
 @dataclass(frozen=True)
 class Role:
-    """One kind of owner. `count` is for a world of 150,000 transfers."""
+    """One kind of owner. `count` is for a world of 157,000 transfers."""
 
     name: str
     category: str  # of the taxonomy
@@ -316,8 +316,8 @@ ROLES: Final[tuple[Role, ...]] = (
         mix=_mix(exchange=0.42, mixer=0.32, trader=0.2, exchanger=0.06, bridge=0.1),
     ),
     # Whom fraud and extortion take from: their payments to criminals are no crime.
-    Role("fraud_victim", "person", 600, chains=(0.45, 0.37, 0.18), funding="buy", cases=0.5),
-    Role("ransom_victim", "organisation", 110, chains=(0.7, 0.0, 0.3), funding="buy", reuse=0.7, cases=0.6),
+    Role("fraud_victim", "person", 600, chains=(0.45, 0.37, 0.18), funding="buy", cases=0.2),
+    Role("ransom_victim", "organisation", 110, chains=(0.7, 0.0, 0.3), funding="buy", reuse=0.7, cases=0.3),
     # People, and those who handle strangers' money.
     Role("person", "person", 2600, chains=(0.5, 0.32, 0.18), funding="buy", cases=0.25),
     Role("exchange", "exchange", 5, chains=(0.0, 0.0, 1.0), funding="reserve", service=True, reuse=1.0),

@@ -14,7 +14,7 @@ from chains.errors import InputError
 from datasets.simulate.blocks import Blocks, make_blocks
 from datasets.simulate.clock import Ints
 from datasets.simulate.crossings import draw_crossings
-from datasets.simulate.dials import Dials
+from datasets.simulate.dials import Dials, name_evasion
 from datasets.simulate.files import (
     TOKEN_LAYOUT,
     TOKEN_MAPPING,
@@ -154,6 +154,7 @@ def simulate_world(
         "regions": regions,
         "first_owners": first_owners,
         "dials": asdict(shared.dials),
+        "evasion": name_evasion(shared.dials),
         "counts": dict(counts),
         "owners_by_role": dict(roles),
     }

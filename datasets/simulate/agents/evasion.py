@@ -1,4 +1,4 @@
-"""How the drug trade hides, and how its habits change over the year: both act on its own payments."""
+"""How the drug trade and those like it hide, and how the trade's habits change over the year."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from datasets.simulate.agents.swaps import go_over, swap_and_pay
 from datasets.simulate.agents.targets import pick_service, pick_usual
 from datasets.simulate.agents.trades import MIXER_FEE
 from datasets.simulate.blocks import Blocks
-from datasets.simulate.cast import TOKEN, UTXO, Cast
+from datasets.simulate.cast import ROTATION, TOKEN, UTXO, Cast
 from datasets.simulate.clock import DAY, END, Floats, Ints, draw_delays, make_generator
 from datasets.simulate.dials import Dials
 from datasets.simulate.plan import Plan, join_plans, make_plan
@@ -19,6 +19,7 @@ _OUTLETS_CHANGED = 0.33  # of payouts: to other dealers, pools and bridges
 _EVENING = 10  # hour (UTC) from which it is afternoon and evening where people live
 _MARKS = 1 << 34
 _STRAIGHT = 0.25  # share of emptied wallets whose money goes to an exchange and not to the main wallet
+_HALF = 0.5  # share of receipts at such wallets where nobody hides
 _BIG = 40.0  # US dollars below which nobody splits a receipt
 
 
@@ -47,14 +48,15 @@ def change_habits(seed: int, dials: Dials, cast: Cast, plan: Plan) -> Plan:
 
 
 def split_receipts(seed: int, dials: Dials, cast: Cast, plan: Plan) -> Plan:
-    """Let customers pay a part of what they owe now and the rest hours later."""
-    if dials.split <= 0.0:
-        return plan
+    """Let customers pay a part of what they owe now and the rest later, more often to those who hide."""
     rng = make_generator(seed, "parts")
-    honest = ~cast.is_role(cast.wallet_owner[plan.payer], "darknet_market")
-    chosen = _receipts(cast, plan) & honest & (plan.usd >= _BIG) & (plan.mark < 0)
-    chosen &= rng.random(len(plan)) < dials.split
-    rows = np.flatnonzero(chosen)
+    payee = cast.wallet_owner[plan.payee]
+    sale = (plan.usd >= _BIG) & (plan.mark < 0) & (plan.link < 0) & (plan.tag < 0)
+    sale &= ~cast.is_role(cast.wallet_owner[plan.payer], "darknet_market") & (
+        cast.habit["per_day"][payee] > 0.0
+    )
+    chance = np.where(cast.hiding[payee], max(dials.split, dials.parts), dials.parts)
+    rows = np.flatnonzero(sale & (rng.random(len(plan)) < chance))
     part = rng.uniform(0.35, 0.65, len(rows))
     usd = plan.usd.copy()
     usd[rows] = np.round(plan.usd[rows] * part, 2)
@@ -68,8 +70,8 @@ def split_receipts(seed: int, dials: Dials, cast: Cast, plan: Plan) -> Plan:
 
 
 def hide_payments(seed: int, dials: Dials, cast: Cast, plan: Plan, blocks: Blocks) -> Plan:
-    """Put the trade's payouts off, split them, lead them through mixers, pools and bridges; and receive at
-    wallets that are in use for a while only."""
+    """Put payouts of those who hide off, split them, lead them through mixers, pools and bridges; and
+    receive at wallets that are in use for a while only."""
     rng = make_generator(seed, "evasion")
     plan = _hide_payouts(rng, dials, cast, plan, blocks)
     return _receive_fresh(rng, dials, cast, plan)
@@ -83,7 +85,7 @@ def _hide_payouts(rng: np.random.Generator, dials: Dials, cast: Cast, plan: Plan
     rows = np.flatnonzero(paying)
     payouts = plan.take(rows)
     owner, chain = owner[rows], chain[rows]
-    changed = dials.drift * _OUTLETS_CHANGED * payouts.time / END
+    changed = dials.drift * _OUTLETS_CHANGED * payouts.time / END * cast.trade[owner]
     put_off = (rng.exponential(dials.delay, len(rows)) * DAY).astype(np.int64) if dials.delay > 0.0 else 0
     payouts = replace(payouts, time=payouts.time + put_off)
     chances = np.stack(
@@ -181,21 +183,22 @@ def _mix(rng: np.random.Generator, cast: Cast, payouts: Plan, owner: Ints) -> li
 
 def _receive_fresh(rng: np.random.Generator, dials: Dials, cast: Cast, plan: Plan) -> Plan:
     """Lead receipts of main wallets to the wallet in use at the time, which is emptied some time later."""
-    if dials.fresh <= 0.0:
-        return plan
     payer, owner = cast.wallet_owner[plan.payer], cast.wallet_owner[plan.payee]
     chain = cast.wallet_chain[plan.payee]
     on = np.minimum(chain, TOKEN)
+    hides = cast.hiding & (dials.fresh > 0.0)
+    chance = np.where(hides[owner], dials.fresh, _HALF)
     chosen = (chain <= TOKEN) & (plan.payee == cast.main[owner, on]) & (cast.fresh_many[owner, on] > 0)
-    chosen &= (payer != owner) & (plan.link < 0) & (plan.tag < 0) & (rng.random(len(plan)) < dials.fresh)
+    chosen &= (payer != owner) & (plan.link < 0) & (plan.tag < 0) & (rng.random(len(plan)) < chance)
     rows = np.flatnonzero(chosen)
     owner, on, time = owner[rows], on[rows], plan.time[rows]
     many = cast.fresh_many[owner, on]
-    turn = ((time - cast.start[owner] * DAY) / (dials.rotation * DAY)).astype(np.int64)
+    days = np.where(hides[owner], dials.rotation, ROTATION)
+    turn = ((time - cast.start[owner] * DAY) / (days * DAY)).astype(np.int64)
     wallet = cast.fresh[owner, on] + np.clip(turn, 0, many - 1)
     payee = plan.payee.copy()
     payee[rows] = wallet
-    wait = draw_delays(rng, 10.0, 0.8, len(rows)) + _days(rng, dials.delay, len(rows))
+    wait = draw_delays(rng, 14.0, 0.9, len(rows)) + _days(rng, dials.delay, len(rows)) * cast.hiding[owner]
     straight = rng.random(len(rows)) < _STRAIGHT
     service = pick_service(rng, cast, owner)
     emptied = make_plan(
@@ -203,8 +206,8 @@ def _receive_fresh(rng: np.random.Generator, dials: Dials, cast: Cast, plan: Pla
         wallet,
         np.where(straight, cast.deposit[service, on], cast.main[owner, on]),
         share=np.full(len(rows), 0.99),
-        # The account at the exchange stands in another name: a tag beyond all owners.
-        tag=np.where(straight, cast.owners * 8 + wallet, -1),
+        # Who hides has accounts at exchanges in the names of others: a tag beyond all owners.
+        tag=np.where(straight, np.where(hides[owner], cast.owners * 8 + wallet, owner), -1),
     )
     return join_plans([replace(plan, payee=payee), emptied])
 
@@ -216,7 +219,7 @@ def _days(rng: np.random.Generator, mean: float, rows: int) -> Ints:
 
 def _receipts(cast: Cast, plan: Plan) -> "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]":
     """Tell which rows are receipts of the trade, of a sum of their own: sales, orders, withdrawals."""
-    return cast.hiding[cast.wallet_owner[plan.payee]] & (plan.usd > 0.0) & (plan.link < 0)
+    return cast.trade[cast.wallet_owner[plan.payee]] & (plan.usd > 0.0) & (plan.link < 0)
 
 
 def _valid(plan: Plan) -> Plan:
