@@ -172,12 +172,15 @@ def _score_all(
     }
     regression = fit_regression(folds, names, prevalence=prevalence)
     found["logistic_regression"] = (regression.log_odds(rows.values), regression.calibration)
+    # As training made them for the model card.
+    seed = int(model.card.get("seed", 1))
+    monotone = [find_feature(name).monotone for name in names]
     for kind, group in (("exposure_alone", "exposure"), ("activity_alone", "activity")):
         columns = np.asarray(
             [i for i, name in enumerate(names) if find_feature(name).group == group], np.int64
         )
         if len(columns):
-            fit = fit_columns(folds, columns, seed=1, prevalence=prevalence)
+            fit = fit_columns(folds, columns, seed=seed, prevalence=prevalence, monotone=monotone)
             found[kind] = (fit.log_odds(rows.values), fit.calibration)
     found["rules_alone"] = (score_rules(names, rows.values), None)
     found["prevalence"] = (np.zeros(len(rows.accounts)), None)

@@ -135,6 +135,10 @@ def _levels(found: Mapping[str, Any]) -> Section:
             "those; beside it stands what was seen at the test moment (Wilson intervals)."
         )
     ]
+    words.append(
+        "Only the score counts here. A screening says HIGH only with drug-specific evidence beside it "
+        "(docs/rules.md), so it says HIGH less often than this."
+    )
     words += [f"{level['level']} is {level['why']}." for level in found["levels"] if level["why"]]
     return Section(
         "levels",

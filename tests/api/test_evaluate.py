@@ -11,6 +11,7 @@ import pytest
 
 from features.frame import FeatureFrame
 from models import assess as assessing
+from models import pipeline
 from models import prepare as preparing
 from models.compare import read_comparison
 from models.leak_evidence import Rebuild
@@ -20,31 +21,35 @@ from models.registry import current_model
 from tests.api.test_cli import run
 from tests.models.town import make_town
 
-
-@pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
-    """Return a data folder with a ledger and two models: the champion's version and a challenger's."""
-    folder = tmp_path_factory.mktemp("town")
-    make_town(folder)
-    versions = []
-    for seed in ("1", "2"):
-        assert run("train", "--dir", str(folder), "--seed", seed, "--threads", "1") == 0
-        versions += [p.name for p in (folder / "models").glob("m-*") if p.name not in versions]
-    return folder, versions[0], versions[1]
+Built = tuple[Prepared, Rebuild, Mapping[str, FeatureFrame]]
 
 
 @pytest.fixture(scope="module")
-def built(town: tuple[Path, str, str]) -> tuple[Prepared, Rebuild, Mapping[str, FeatureFrame]]:
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_town(tmp_path_factory.mktemp("town"))
+
+
+@pytest.fixture(scope="module")
+def built(ledger: Path) -> Built:
     """Build for real, once: the rows, what builds them again, and the narrower views."""
-    ledger = town[0] / "ledger.duckdb"
     found = prepare(ledger, threads=1)
     return found, rebuild_from(ledger, found, threads=1), build_views(ledger, found, threads=1)
 
 
+@pytest.fixture(scope="module")
+def town(ledger: Path, built: Built) -> tuple[Path, str, str]:
+    """Return a data folder with a ledger and two models: the champion's version and a challenger's."""
+    folder, versions = ledger.parent, []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "prepare", lambda *_, **__: built[0])
+        for seed in ("1", "2"):
+            assert run("train", "--dir", str(folder), "--seed", seed, "--threads", "1") == 0
+            versions += [p.name for p in (folder / "models").glob("m-*") if p.name not in versions]
+    return folder, versions[0], versions[1]
+
+
 @pytest.fixture
-def prepared(
-    built: tuple[Prepared, Rebuild, Mapping[str, FeatureFrame]], monkeypatch: pytest.MonkeyPatch
-) -> Prepared:
+def prepared(built: Built, monkeypatch: pytest.MonkeyPatch) -> Prepared:
     """Let every run of this module read what was built for the first."""
     monkeypatch.setattr(preparing, "prepare", lambda *_, **__: built[0])
     monkeypatch.setattr(assessing, "rebuild_from", lambda *_, **__: built[1])

@@ -148,7 +148,7 @@ def test_an_evaluation_holds_every_figure_and_no_nan(
         "model", "logistic_regression", "exposure_alone", "activity_alone", "rules_alone", "prevalence",
     ]  # fmt: skip
     card = model.card["metrics"]["scores"]
-    for kind in ("model", "prevalence"):
+    for kind in ("model", "exposure_alone", "activity_alone", "prevalence"):
         for name in ("pr_auc", "roc_auc"):
             assert scores[kind][name]["value"] == pytest.approx(card[kind][name])
         assert scores[kind]["brier"] == pytest.approx(card[kind]["brier"])
