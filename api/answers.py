@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Summary,
         TransferLine,
     )
+    from models.explain import Reason
 
 UNKNOWN_SERVICE = "unknown_service"
 UNATTRIBUTED = {
@@ -95,16 +96,19 @@ def describe_screening(screening: Screening) -> dict[str, Any]:
             "destination_direct_share": screening.drug_evidence.destination_direct_share,
             "labels": [describe_label(label) for label in screening.drug_evidence.labels],
         },
+        "laundering_behaviour": None
+        if screening.laundering_behaviour is None
+        else {
+            "score": screening.laundering_behaviour.score,
+            "reasons": _describe_reasons(screening.laundering_behaviour.reasons),
+        },
         "sanctions": [_describe_sanction(label) for label in screening.sanctions],
         "labels": [describe_label(label) for label in screening.labels],
         "entity_labels": [describe_label(label) for label in screening.entity_labels],
         "contributions": describe_contributions(screening.labels, screening.exposures, screening.summary),
         "unattributed": describe_unattributed(screening.exposures),
         "indicators": [describe_indicator(line) for line in screening.indicators],
-        "reasons": [
-            {"feature": r.feature, "value": r.value, "contribution": r.contribution, "text": r.text}
-            for r in screening.reasons
-        ],
+        "reasons": _describe_reasons(screening.reasons),
         "unknown_reasons": _describe_remarks(screening.unknown_reasons),
         "cautions": _describe_remarks(screening.cautions),
         "notice": NOTICE,
@@ -327,6 +331,13 @@ def _describe_sanction(label: "LabelLine") -> dict[str, Any]:
         "listed_at": shown_time(label.listed_at),
         "recorded_at": shown_time(label.recorded_at),
     }
+
+
+def _describe_reasons(reasons: Iterable["Reason"]) -> list[dict[str, Any]]:
+    return [
+        {"feature": r.feature, "value": r.value, "contribution": r.contribution, "text": r.text}
+        for r in reasons
+    ]
 
 
 def _describe_remarks(remarks: Iterable[Remark]) -> list[dict[str, str]]:

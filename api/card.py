@@ -100,6 +100,9 @@ def card_lines(screening: Screening) -> Iterator[Text]:
     yield from _rows("indicators", _describe_indicators(screening.indicators))
     yield from _rows("activity", _describe_activity(screening))
     yield from _rows("score from", _describe_reasons(screening))
+    if screening.laundering_behaviour is not None:
+        acts = f"{screening.laundering_behaviour.score} of 100"
+        yield from _row("behaviour", f"{acts} for any crime, by what it does alone; sets no level")
     yield from _rows("not known", _join(screening.unknown_reasons))
     yield from _rows("caution", _join(screening.cautions))
     yield from _rows("as of", _describe_view(screening))

@@ -135,6 +135,17 @@ SCREENING: dict[str, Any] = {
         "destination_direct_share": 0.0,
         "labels": [],
     },
+    "laundering_behaviour": {
+        "score": 71,
+        "reasons": [
+            {
+                "feature": "transfers_in",
+                "value": 38.0,
+                "contribution": 0.6,
+                "text": "received 38 transfers",
+            }
+        ],
+    },
     "sanctions": [],
     "labels": [],
     "entity_labels": [],

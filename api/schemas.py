@@ -266,6 +266,13 @@ class ReasonShape(Shape):
     text: str = Field(description="for a person; English, Russian or Chinese, as was asked for")
 
 
+class LaunderingBehaviourShape(Shape):
+    """How much it acts like those in any crime, whatever its money's source. It sets no level."""
+
+    score: int = Field(ge=0, le=100)
+    reasons: list[ReasonShape]
+
+
 class RemarkShape(Shape):
     """Something to know beside the level."""
 
@@ -288,6 +295,9 @@ class ScreeningAnswer(Shape):
     risk_score: int | None = Field(ge=0, le=100)
     probability: ProbabilityShape | None = Field(description="null where the model is of other chains")
     drug_evidence: DrugEvidenceShape
+    laundering_behaviour: LaunderingBehaviourShape | None = Field(
+        description="null where no behaviour model scored the address"
+    )
     sanctions: list[SanctionShape]
     labels: list[LabelShape] = Field(description="of the address itself")
     entity_labels: list[LabelShape] = Field(description="of other addresses of its cluster")

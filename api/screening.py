@@ -85,6 +85,17 @@ class DrugEvidence:
 
 
 @dataclass(frozen=True)
+class LaunderingBehaviour:
+    """How much the address acts like those in any crime, whatever its money's source; it sets no level.
+
+    `score` is 0 to 100, as the risk score is.
+    """
+
+    score: int
+    reasons: tuple["Reason", ...]
+
+
+@dataclass(frozen=True)
 class Scored:
     """What the model says of an address, whether or not it may set a level there."""
 
@@ -95,6 +106,7 @@ class Scored:
     fits: bool
     probability: Probability | None
     reasons: tuple["Reason", ...]
+    behaviour: LaunderingBehaviour | None
 
 
 @dataclass(frozen=True)
@@ -123,6 +135,7 @@ class Screening:
     risk_score: int | None
     probability: Probability | None
     drug_evidence: DrugEvidence
+    laundering_behaviour: LaunderingBehaviour | None
     sanctions: tuple["LabelLine", ...]
     labels: tuple["LabelLine", ...]
     entity_labels: tuple["LabelLine", ...]
@@ -200,6 +213,7 @@ def screen(
         risk_score=None if scored is None else scored.risk_score,
         probability=None if scored is None else scored.probability,
         drug_evidence=evidence,
+        laundering_behaviour=None if scored is None else scored.behaviour,
         sanctions=sanctions,
         labels=labels,
         entity_labels=entity_labels,
@@ -281,19 +295,22 @@ def _score(
         return None
     import numpy as np
 
-    from models.explain import explain
+    from models.explain import explain, explain_behaviour
 
     model.require(snapshot.feature_names)
     fits = model.population.fits(account.chain.caip2, simulated=account.chain.simulated)
     level = model.thresholds.level(log_odds)
     value = float(model.probability(np.asarray([log_odds]))[0])
+    features = snapshot.features(row)
+    behaviour = explain_behaviour(model, features, language=language)
     return Scored(
         risk_score=model.score(log_odds),
         level=None if level is None else Level(level),
         rank=_rank(level, model),
         fits=fits,
         probability=Probability(value, model.calibration.prevalence) if fits else None,
-        reasons=tuple(explain(model, snapshot.features(row), language=language)),
+        reasons=tuple(explain(model, features, language=language)),
+        behaviour=None if behaviour is None else LaunderingBehaviour(behaviour[0], tuple(behaviour[1])),
     )
 
 

@@ -136,8 +136,7 @@ class Model:
         At the stated prevalence most probabilities are near 0, where a person cannot tell them apart;
         the order is the same. 50 means that the evidence neither raises nor lowers the prior.
         """
-        even = np.asarray(log_odds - logit(self.calibration.prevalence))
-        return int(np.floor(100 * float(probability_of(even)) + 0.5))
+        return score_of(log_odds, self.calibration)
 
     def _rows(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         if values.ndim != 2 or values.shape[1] != len(self.names):
@@ -145,6 +144,12 @@ class Model:
                 model=self.version, why=f"it knows {len(self.names)} features, the values are {values.shape}"
             )
         return np.ascontiguousarray(values, dtype=np.float64)
+
+
+def score_of(log_odds: float, calibration: Calibration) -> int:
+    """Return 0 to 100: 100 times the probability that these log-odds mean at a prevalence of one in two."""
+    even = np.asarray(log_odds - logit(calibration.prevalence))
+    return int(np.floor(100 * float(probability_of(even)) + 0.5))
 
 
 def write_json(content: Mapping[str, Any]) -> str:

@@ -119,6 +119,13 @@ def test_the_numbers_of_an_answer(client: Client) -> None:
     }
     fan = client.post("/v1/screenings", json={"address": f"{BANK}:fan"}).json()
     assert (fan["risk_level"], fan["decided_by"], fan["risk_score"]) == ("HIGH", "model", 100)
+    # The behaviour model of this world counts receipts, as its model does, and has no other.
+    assert fan["laundering_behaviour"]["score"] == 100
+    [reason] = fan["laundering_behaviour"]["reasons"]
+    assert (reason["feature"], reason["contribution"] > 0) == ("transfers_in", True)
+    assert alice["laundering_behaviour"]["score"] < fan["laundering_behaviour"]["score"]
+    unseen = client.post("/v1/screenings", json={"address": f"{BANK}:nobody"}).json()
+    assert unseen["laundering_behaviour"] is None
     [line] = fan["contributions"]["source"]
     assert (line["exposure_type"], line["value"], line["value_usd"], line["min_hops"]) == (
         "INDIRECT",

@@ -76,6 +76,7 @@ came from      1.6%  darknet market, 2+ hops away (5 USD)
 activity     13 transfers in, 0 out, 2 counterparties; received 305 USD;
              2023-01-12 to 2023-01-18
 score from   + received 13 transfers
+behaviour    100 of 100 for any crime, by what it does alone; sets no level
 caution      no match on the sanctions lists imported here (casework as of
              2022-12-01) is no clearance; where 98.4% of what it received came
              from is not known; the share of its history that is seen is not
@@ -101,6 +102,7 @@ indicators   Direct dealings with a darknet market (strength 67%): received
 activity     1 transfer in, 2 out, 3 counterparties; received 2,000 USD;
              2023-01-02 to 2023-01-18
 score from   - received 1 transfer
+behaviour    99 of 100 for any crime, by what it does alone; sets no level
 caution      no match on the sanctions lists imported here (casework as of
              2022-12-01) is no clearance; the newest transfer of this chain in
              the ledger is 7 days old
@@ -122,6 +124,7 @@ went to      100.0%  still held by those it reached (0.00099 BTC)
 activity     1 transfer in, 1 out, 2 counterparties; received 0.0005 BTC;
              2023-01-06 to 2023-01-06
 score from   - received 3 transfers
+behaviour    100 of 100 for any crime, by what it does alone; sets no level
 not known    the model was trained on payments:mybank: on bitcoin it ranks, but
              sets no level
 caution      the score only ranks, it is no probability; no match on the

@@ -17,6 +17,7 @@ from datasets.labels import import_labels
 from datasets.status import write_status
 from datasets.store import open_ledger
 from features.catalogue import CATALOGUE, catalogue_hash
+from models.behaviour import pack_behaviour
 from models.calibrate import Calibration
 from models.levels import Threshold, Thresholds
 from models.publish import publish
@@ -150,6 +151,9 @@ def save_counting_model(folder: Path, population: Population, *, attainable: boo
             metrics={},
             card={"metrics": {"scores": {"model": {"pr_auc": 0.9, "roc_auc": 0.95, "recall": 0.5}}}},
             card_text="A model that counts receipts.\n",
+            behaviour=pack_behaviour(
+                booster.model_to_string(), names, Calibration(1.0, 0.0, fold_prevalence=0.01, prevalence=0.01)
+            ),
         ),
     )
 
