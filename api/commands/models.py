@@ -18,7 +18,7 @@ from api.commands.common import (
     say_table,
     show_steps,
 )
-from chains.errors import InputError
+from chains.errors import FileError, InputError
 
 if TYPE_CHECKING:
     from models.promotion import Change
@@ -289,11 +289,15 @@ def _change_cells(change: "Change") -> list[object]:
 def _describe_model(folder: Path, model: "Model", current: "Model | None") -> dict[str, Any]:
     from models.compare import read_comparison
 
+    verdict: str | None = None
     scores = model.card["metrics"]["scores"]["model"]
     is_current = current is not None and model.version == current.version
-    compared = None
     if current is not None and not is_current:
-        compared = read_comparison(folder, challenger=model.version, champion=current.version)
+        try:
+            compared = read_comparison(folder, challenger=model.version, champion=current.version)
+            verdict = None if compared is None else compared.verdict
+        except FileError:
+            verdict = "comparison damaged"
     return {
         "version": model.version,
         "current": is_current,
@@ -301,7 +305,7 @@ def _describe_model(folder: Path, model: "Model", current: "Model | None") -> di
         "chains": list(model.population.chains),
         "pr_auc": scores["pr_auc"],
         "roc_auc": scores["roc_auc"],
-        "verdict": None if compared is None else compared.verdict,
+        "verdict": verdict,
     }
 
 

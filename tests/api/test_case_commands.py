@@ -10,6 +10,7 @@ import pytest
 from api.settings import Settings
 from datasets.label_queries import label_rows
 from datasets.store import open_ledger
+from models.compare import comparison_path
 from models.registry import current_version, save_model
 from tests.api.test_cli import run
 from tests.api.world import BANK
@@ -196,6 +197,11 @@ def test_a_model_taken_over_challenges_the_one_in_use(
     assert silkscreen(capsys, folder, "models", "show", other.name) == "Another\\x1b[31m card.\n"
     assert silkscreen(capsys, folder, "models", "show") == "A model that counts receipts.\n"
     assert "not compared" in silkscreen(capsys, folder, "models", "list")
+    compared = comparison_path(folder / "models", challenger=other.name, champion=champion)
+    compared.parent.mkdir()
+    compared.write_text("{}")
+    assert "comparison damaged" in silkscreen(capsys, folder, "models", "list")
+    compared.unlink()
     words = ["models", "promote", other.name, "--by", "A", "--approved-by", "B"]
     assert f"{other.name} was not compared with {champion}" in refused(capsys, folder, *words)
     assert "no model was promoted yet" in silkscreen(capsys, folder, "models", "history")
