@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from chains.address import parse_account
 from datasets.label_writing import write_labels
-from datasets.records.cases import Case, Decision, list_cases
+from datasets.records.cases import Case, list_cases
+from datasets.records.decisions import Decision
 from datasets.records.store import Records
 from datasets.sources.claims import Label, LabelList
 from datasets.sources.csvfile import OWN

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from api.settings import Settings
-    from datasets.records.cases import Case, Step
+    from datasets.records.cases import Case
+    from datasets.records.decisions import Step
 
 cases = new_group("Cases: investigated, decided by one person, confirmed by two.")
 
