@@ -21,8 +21,8 @@ def cut_ledger(
     """Write to `out` what `ledger` holds from before `as_of` (naive UTC), and return `out`.
 
     Transfers, labels, actors, freezes and prices from then on are gone; what was withdrawn later is as if
-    it had not been. So are all labels of the accounts (CAIP-10) in `unlabelled`. A block belongs to the
-    latest time that it or a block before it has. Raises what `open_ledger` raises.
+    it had not been. So are all labels of the accounts (CAIP-10) in `unlabelled`. A block goes
+    with any block before it that is gone, whatever its own clock says. Raises what `open_ledger` raises.
     """
     with open_ledger(ledger, threads=threads):  # no writer meanwhile
         shutil.copyfile(ledger, out)
@@ -40,14 +40,9 @@ def cut_ledger(
 _CUTS = (
     """
     CREATE TEMP TABLE later_block AS
-    WITH block_time AS (
-        SELECT chain, height, max(time) AS time FROM transfer WHERE height IS NOT NULL GROUP BY chain, height
-    )
     SELECT chain, min(height) AS height
-    FROM (
-        SELECT chain, height, max(time) OVER (PARTITION BY chain ORDER BY height) AS time FROM block_time
-    )
-    WHERE time >= $as_of
+    FROM transfer
+    WHERE height IS NOT NULL AND time >= $as_of
     GROUP BY chain
     """,
     "DELETE FROM transfer WHERE height IS NULL AND time >= $as_of",

@@ -19,6 +19,7 @@ from models.groups import break_down, count_flagged
 from models.levels import Threshold, Thresholds
 from models.metrics import average_precision, calibration_bins, calibration_error, wilson
 from models.prepare import Prepared
+from models.rebuild import rows_in_view
 from models.registry import Model
 from models.tables import list_sections, summarise
 from models.truth import measure_truth, read_truth
@@ -289,3 +290,18 @@ def test_the_world_beside_the_truth_is_read_or_refused(tmp_path: Path) -> None:
     (tmp_path / "world.json").write_text("[]")
     with pytest.raises(FileError, match="no description"):
         read_truth(path)
+
+
+def test_rows_in_a_view_are_those_it_shows_and_each_owner_counts_once(prepared: Prepared) -> None:
+    rows, test = prepared.folds.test, prepared.test
+    seeded = np.asarray([account == rows.accounts[1] for account in test.accounts])
+    shown = [i for i, account in enumerate(test.accounts) if account != rows.accounts[0]]
+    narrow = make_frame(
+        test.as_of, [test.accounts[i] for i in shown], test.values[shown] + 1.0, seeded=seeded[shown]
+    )
+    found = rows_in_view(rows, replace(narrow, view="last week"))
+    assert found.accounts == rows.accounts[2:]
+    assert found.values.tobytes() == (rows.values[2:] + 1.0).tobytes()
+    assert set(found.view) == {"last week"}
+    assert np.allclose(np.bincount(found.owner, found.weight), 1)
+    assert [found.owners[i].name for i in found.owner] == [rows.owners[i].name for i in rows.owner[2:]]
