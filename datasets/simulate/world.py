@@ -1,6 +1,7 @@
 """Simulate a year of two chains, their labels and prices, and write it all as files that can be imported."""
 
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -144,9 +145,7 @@ def simulate_world(
     counts.update(writer.finish())
     write_labels(parts / "labels.csv", labels)
     write_prices(parts / "prices.csv", prices)
-    for name in _FILES:
-        (parts / name).replace(out / name)
-    shutil.rmtree(parts)
+    _move_files(parts, out)
     tell()
     description = {
         "seed": seed,
@@ -173,6 +172,15 @@ def simulate_world(
         description=out / "world.json",
         counts=dict(counts),
     )
+
+
+def _move_files(parts: Path, out: Path) -> None:
+    """Put the finished files where they belong, and take the parts away."""
+    for name in _FILES:
+        with (parts / name).open("rb") as handle:
+            os.fsync(handle.fileno())
+        (parts / name).replace(out / name)
+    shutil.rmtree(parts)
 
 
 def _write_description(path: Path, description: dict[str, object]) -> None:
