@@ -27,7 +27,7 @@ section { padding: 18px 22px; margin: 18px 0; }
 p { margin: 6px 0; max-width: 75ch; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; margin-top: 12px; font-size: 13.5px; }
-th, td { padding: 5px 12px 5px 0; text-align: left; vertical-align: top; border-bottom: 1px solid #e9ecee; }
+th, td { padding: 5px 20px 5px 0; text-align: left; vertical-align: top; border-bottom: 1px solid #e9ecee; }
 th { color: #55606a; font-weight: 600; }
 .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .clean, .leak { border-left: 5px solid #2e7d4f; padding: 10px 16px; background: #eef6f0; margin: 12px 0; }

@@ -25,8 +25,7 @@ def list_truth(truth: Mapping[str, Any]) -> Section:
                 f"{top['drug_owners']:,} ({top['drug_owners'] / max(top['cases'], 1):.1%})",
             ),
         ]
-    dials = truth["world"].get("dials", {})
-    lines += [(f"dial: {name}", str(value)) for name, value in sorted(dials.items())]
+    dials = ", ".join(f"{name} {value}" for name, value in sorted(truth["world"].get("dials", {}).items()))
     return Section(
         "truth",
         "Against the truth of the simulated world",
@@ -37,6 +36,7 @@ def list_truth(truth: Mapping[str, Any]) -> Section:
                 "public action."
             ),
             "The truth had no part in the model, and there is none for real chains.",
+            *((f"Dials of this world (docs/simulated-world.md): {dials}.",) if dials else ()),
         ),
         ("", "value"),
         tuple(lines),
@@ -48,7 +48,10 @@ def list_roles(truth: Mapping[str, Any]) -> Section:
     return Section(
         "truth_roles",
         "Against the truth, by role",
-        ("Drug roles: owners caught. Other roles: owners flagged wrongly.",),
+        (
+            "Drug roles: owners caught. Other roles: owners flagged wrongly.",
+            "An owner is flagged where one of its addresses is: an exchange has thousands.",
+        ),
         ("role", "", "owners", "addresses", "at MEDIUM or above", "at HIGH", "note"),
         tuple(
             (
