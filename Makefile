@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 DEMO_ARGS ?=
 
-.PHONY: demo test test-slow check format wheel bench bench-cli bench-job bench-ingest bench-tracing clean
+.PHONY: demo test test-slow check format wheel bench bench-cli bench-job bench-ingest bench-tracing bench-model clean
 
 demo: .venv/run.stamp
 	$(BIN)/silkscreen demo $(DEMO_ARGS)
@@ -29,7 +29,7 @@ wheel: .venv/dev.stamp
 	rm -rf dist
 	$(BIN)/python -m build --wheel --no-isolation
 
-bench: bench-cli bench-job bench-ingest bench-tracing
+bench: bench-cli bench-job bench-ingest bench-tracing bench-model
 
 bench-cli: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.command_line
@@ -42,6 +42,9 @@ bench-ingest: .venv/dev.stamp tests/nodes/node_modules/run.stamp
 
 bench-tracing: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.tracing
+
+bench-model: .venv/dev.stamp
+	$(BIN)/python -m benchmarks.model
 
 .venv/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install it (Debian: apt install python3.11 python3.11-venv), or name another with make PYTHON=…"; exit 1; }

@@ -9,7 +9,7 @@ import pyarrow as pa
 from features.build import Progress
 from features.catalogue import catalogue_hash
 from features.frame import FeatureFrame
-from models.prepare import prepare
+from models.prepare import Prepared, prepare
 from models.registry import Model, Population
 from models.train import train_model
 
@@ -31,7 +31,11 @@ def train_from_ledger(
     test), each with the labels published before it, and the last training moment in narrower views too.
     Raises TooFewRows where the labels do not suffice, and what `prepare` raises.
     """
-    prepared = prepare(ledger, threads=threads, progress=progress)
+    return train_prepared(prepare(ledger, threads=threads, progress=progress), models_folder, seed=seed)
+
+
+def train_prepared(prepared: Prepared, models_folder: Path, *, seed: int = 1) -> Model:
+    """Train on rows that are prepared already, as `train_from_ledger` does."""
     learnt = chains_with_owners(prepared.valid, prepared.targets)
     return train_model(
         prepared.train,
