@@ -13,7 +13,6 @@ from api.commands.common import code_version, say, show_rows, show_steps
 from api.settings import Settings
 from chains.address import find_chain
 from chains.errors import FileError
-from chains.files.mapping import PaymentMapping
 from datasets.ingest import import_file
 from datasets.labels import import_labels
 from datasets.prices import import_prices
@@ -99,17 +98,16 @@ def _ingest(settings: Settings, world: World) -> "datetime":
     version = code_version()
     with open_ledger(settings.ledger, write=True, threads=settings.threads) as ledger:
         files = (
-            ("bitcoin-etl", world.utxo, world.utxo_chain, None),
-            ("payments", world.tokens, world.token_chain, PaymentMapping.parse(world.token_mapping)),
+            ("bitcoin-etl", world.utxo, world.utxo_chain),
+            (world.token_layout, world.tokens, world.token_chain),
         )
-        for layout, path, chain, mapping in files:
+        for layout, path, chain in files:
             with show_rows(f"import {path.name}") as progress:
                 result = import_file(
                     ledger,
                     layout,
                     path,
                     chain=find_chain(chain),
-                    mapping=mapping,
                     progress=progress,
                     code_version=version,
                 )
