@@ -14,7 +14,7 @@ DEMO_TRANSFERS = 120_000
 
 
 def run(scratch: Path) -> list[Figure]:
-    """Return the figures of all parts. Those on public data are left out where it is not beside the project."""
+    """Return the figures of all parts; those on public data that is not there are left out."""
     figures = []
     for part, data in ((model_payments, model_payments.DATA), (model_phishing, model_phishing.DATA)):
         if data.is_dir():

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,7 @@ def score_accounts(transfers: Path, folder: Path, seed: int = 1) -> tuple[Rows, 
     ends = [begin + span * (window / WINDOWS) for window in range(WINDOWS + 1)]
     table = pq.read_table(transfers, columns=[*COLUMNS, "is_laundering"]).to_pandas()
     parts = []
-    for start, end in zip(ends, ends[1:], strict=False):
+    for start, end in pairwise(ends):
         inside = table[(table.time >= start) & (table.time < end)]
         active = {*inside.from_account, *inside.to_account}
         laundering = inside[inside.is_laundering]

@@ -2,8 +2,8 @@
 
 The same made-up transfers for all: a million, payers and payees drawn with a heavy tail over 100,000
 accounts, in the order of time. snapml's GFP (fan and vertex statistics, batches of 128) gives a row for each
-transfer, Silkscreen a row for each account, from the tables of a build; networkx gives degrees and mean degrees of
-neighbours. What is compared is the time for all transfers. Peers get their input in memory as they like it.
+transfer, Silkscreen a row for each account, from the tables of a build; networkx gives degrees and mean
+degrees of neighbours. What is compared is the time for all transfers. Peers get their input in memory.
 """
 
 import json
