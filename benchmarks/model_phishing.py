@@ -3,7 +3,7 @@
 The set's known flaw: the date on which a node is first seen tells phishing from the others by itself, and
 each edge has one time however many transactions it sums. So no feature that needs a time or an order takes
 part, and what the date alone gives stands beside. The labelled classes are balanced by construction, which
-real traffic is not: these figures say that the machinery runs on real transfers, and nothing about a deployment.
+real traffic is not: the figures say that the machinery runs on real transfers, nothing about a deployment.
 """
 
 import tempfile
