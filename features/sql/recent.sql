@@ -3,18 +3,12 @@
 -- lies in it. Steps through an entity with more than 100 new counterparties are not taken (a service: it joins
 -- everybody to everybody), and who has more than 1,000 of its own gets no answer. What counterparties do with
 -- others is told by those whose whole history was read, and is unknown where they are fewer than half.
-WITH windows AS (
-    SELECT 7 AS days, 604800 AS seconds
-    UNION ALL
-    SELECT 14 AS days, 1209600 AS seconds
-    UNION ALL
-    SELECT 30 AS days, 2592000 AS seconds
-),
-edges AS (
+-- The windows lie in one another: what is new in the last 7 days is new in the last 30, so one join over 30 days
+-- serves all three, and each count tells the windows apart by the age of the younger or older pair.
+WITH edges AS (
     SELECT
         payer,
         payee,
-        seq,
         asset,
         least(amount, 10000000000000000000000000000000) AS amount,
         date_diff('second', date_trunc('second', time), date_trunc('second', $as_of)) AS seconds_ago
@@ -39,240 +33,339 @@ main_asset AS (
     ) AS assets
     WHERE place = 1
 ),
+-- Pairs with a transfer in the last 30 days.
 pairs AS (
     SELECT payer, payee, max(seconds_ago) AS first_ago
     FROM edges
     GROUP BY payer, payee
+    HAVING min(seconds_ago) <= 2592000
 ),
 recent AS (
-    SELECT
-        windows.days,
-        edges.payer,
-        edges.payee,
-        edges.asset,
-        edges.amount,
-        pairs.first_ago <= windows.seconds AS new
+    SELECT edges.payer, edges.payee, edges.asset, edges.amount, edges.seconds_ago, pairs.first_ago
     FROM edges
-    JOIN windows ON edges.seconds_ago <= windows.seconds
     JOIN pairs ON pairs.payer = edges.payer AND pairs.payee = edges.payee
+    WHERE edges.seconds_ago <= 2592000
 ),
 in_side AS (
     SELECT
         recent.payee AS entity,
-        recent.days,
-        count(*) AS transfers,
-        sum(CASE WHEN recent.asset = main_asset.asset THEN recent.amount END) AS amount,
-        sum(CASE WHEN recent.asset = main_asset.asset AND recent.new THEN recent.amount ELSE 0 END) AS new_amount
+        count(*) FILTER (WHERE seconds_ago <= 604800) AS transfers_7,
+        count(*) FILTER (WHERE seconds_ago <= 1209600) AS transfers_14,
+        count(*) FILTER (WHERE seconds_ago <= 2592000) AS transfers_30,
+        sum(CASE WHEN recent.asset = main_asset.asset AND seconds_ago <= 604800 THEN amount END) AS amount_7,
+        sum(CASE WHEN recent.asset = main_asset.asset AND seconds_ago <= 1209600 THEN amount END) AS amount_14,
+        sum(CASE WHEN recent.asset = main_asset.asset AND seconds_ago <= 2592000 THEN amount END) AS amount_30,
+        sum(
+            CASE WHEN recent.asset = main_asset.asset AND first_ago <= 604800 THEN amount ELSE 0 END
+        ) AS new_amount_7,
+        sum(
+            CASE WHEN recent.asset = main_asset.asset AND first_ago <= 1209600 THEN amount ELSE 0 END
+        ) AS new_amount_14,
+        sum(
+            CASE WHEN recent.asset = main_asset.asset AND first_ago <= 2592000 THEN amount ELSE 0 END
+        ) AS new_amount_30
     FROM recent
     JOIN main_asset ON main_asset.entity = recent.payee
-    GROUP BY recent.payee, recent.days
+    GROUP BY recent.payee
 ),
 out_side AS (
     SELECT
         recent.payer AS entity,
-        recent.days,
-        count(*) AS transfers,
-        sum(CASE WHEN recent.asset = main_asset.asset THEN recent.amount END) AS amount,
-        sum(CASE WHEN recent.asset = main_asset.asset AND recent.new THEN recent.amount ELSE 0 END) AS new_amount
+        count(*) FILTER (WHERE seconds_ago <= 604800) AS transfers_7,
+        count(*) FILTER (WHERE seconds_ago <= 1209600) AS transfers_14,
+        count(*) FILTER (WHERE seconds_ago <= 2592000) AS transfers_30,
+        sum(CASE WHEN recent.asset = main_asset.asset AND seconds_ago <= 604800 THEN amount END) AS amount_7,
+        sum(CASE WHEN recent.asset = main_asset.asset AND seconds_ago <= 1209600 THEN amount END) AS amount_14,
+        sum(CASE WHEN recent.asset = main_asset.asset AND seconds_ago <= 2592000 THEN amount END) AS amount_30,
+        sum(
+            CASE WHEN recent.asset = main_asset.asset AND first_ago <= 604800 THEN amount ELSE 0 END
+        ) AS new_amount_7,
+        sum(
+            CASE WHEN recent.asset = main_asset.asset AND first_ago <= 1209600 THEN amount ELSE 0 END
+        ) AS new_amount_14,
+        sum(
+            CASE WHEN recent.asset = main_asset.asset AND first_ago <= 2592000 THEN amount ELSE 0 END
+        ) AS new_amount_30
     FROM recent
     JOIN main_asset ON main_asset.entity = recent.payer
-    GROUP BY recent.payer, recent.days
+    GROUP BY recent.payer
 ),
 new_pairs AS (
-    SELECT windows.days, pairs.payer, pairs.payee, pairs.first_ago
+    SELECT payer, payee, first_ago
     FROM pairs
-    JOIN windows ON pairs.first_ago <= windows.seconds
+    WHERE first_ago <= 2592000
 ),
 fan_in AS (
-    SELECT payee AS entity, days, count(*) AS payers
+    SELECT
+        payee AS entity,
+        count(*) FILTER (WHERE first_ago <= 604800) AS payers_7,
+        count(*) FILTER (WHERE first_ago <= 1209600) AS payers_14,
+        count(*) FILTER (WHERE first_ago <= 2592000) AS payers_30
     FROM new_pairs
-    GROUP BY payee, days
+    GROUP BY payee
 ),
 fan_out AS (
-    SELECT payer AS entity, days, count(*) AS payees
+    SELECT
+        payer AS entity,
+        count(*) FILTER (WHERE first_ago <= 604800) AS payees_7,
+        count(*) FILTER (WHERE first_ago <= 1209600) AS payees_14,
+        count(*) FILTER (WHERE first_ago <= 2592000) AS payees_30
     FROM new_pairs
-    GROUP BY payer, days
+    GROUP BY payer
 ),
--- New pairs with what both ends are to others.
+-- How many each entity dealt with anew, and the longest window in which it is no service.
 fans AS (
     SELECT
-        new_pairs.days,
-        new_pairs.payer,
-        new_pairs.payee,
-        new_pairs.first_ago,
-        payer_in.payers AS payer_payers,
-        payer_out.payees AS payer_payees,
-        payee_in.payers AS payee_payers,
-        payee_out.payees AS payee_payees,
-        whole_payer.entity IS NOT NULL AS whole_payer,
-        whole_payee.entity IS NOT NULL AS whole_payee
-    FROM new_pairs
-    JOIN fan_out AS payer_out ON payer_out.entity = new_pairs.payer AND payer_out.days = new_pairs.days
-    JOIN fan_in AS payee_in ON payee_in.entity = new_pairs.payee AND payee_in.days = new_pairs.days
-    LEFT JOIN fan_in AS payer_in ON payer_in.entity = new_pairs.payer AND payer_in.days = new_pairs.days
-    LEFT JOIN fan_out AS payee_out ON payee_out.entity = new_pairs.payee AND payee_out.days = new_pairs.days
-    LEFT JOIN whole_history AS whole_payer ON whole_payer.entity = new_pairs.payer
-    LEFT JOIN whole_history AS whole_payee ON whole_payee.entity = new_pairs.payee
+        main_asset.entity,
+        whole_history.entity IS NOT NULL AS whole,
+        coalesce(payers_7, 0) AS payers_7,
+        coalesce(payers_14, 0) AS payers_14,
+        coalesce(payers_30, 0) AS payers_30,
+        coalesce(payees_7, 0) AS payees_7,
+        coalesce(payees_14, 0) AS payees_14,
+        coalesce(payees_30, 0) AS payees_30,
+        CASE
+            WHEN whole_history.entity IS NULL THEN 0
+            WHEN coalesce(payers_30, 0) <= 100 THEN 2592000
+            WHEN payers_14 <= 100 THEN 1209600
+            WHEN payers_7 <= 100 THEN 604800
+            ELSE 0
+        END AS joins_payers,
+        CASE
+            WHEN whole_history.entity IS NULL THEN 0
+            WHEN coalesce(payees_30, 0) <= 100 THEN 2592000
+            WHEN payees_14 <= 100 THEN 1209600
+            WHEN payees_7 <= 100 THEN 604800
+            ELSE 0
+        END AS joins_payees
+    FROM main_asset
+    LEFT JOIN fan_in ON fan_in.entity = main_asset.entity
+    LEFT JOIN fan_out ON fan_out.entity = main_asset.entity
+    LEFT JOIN whole_history ON whole_history.entity = main_asset.entity
 ),
 payer_side AS (
     SELECT
-        payee AS entity,
-        days,
-        count(*) AS fan,
-        2 * count(*) FILTER (WHERE whole_payer) >= count(*) AS known,
-        max(CASE WHEN whole_payer THEN coalesce(payer_payers, 0) END) AS fan_before,
-        max(CASE WHEN whole_payer THEN payer_payees END) AS fan_beside
-    FROM fans
-    GROUP BY payee, days
+        new_pairs.payee AS entity,
+        count(*) FILTER (WHERE first_ago <= 604800) AS whole_7,
+        count(*) FILTER (WHERE first_ago <= 1209600) AS whole_14,
+        count(*) FILTER (WHERE first_ago <= 2592000) AS whole_30,
+        max(CASE WHEN first_ago <= 604800 THEN payers_7 END) AS fan_before_7,
+        max(CASE WHEN first_ago <= 1209600 THEN payers_14 END) AS fan_before_14,
+        max(CASE WHEN first_ago <= 2592000 THEN payers_30 END) AS fan_before_30,
+        max(CASE WHEN first_ago <= 604800 THEN payees_7 END) AS fan_beside_7,
+        max(CASE WHEN first_ago <= 1209600 THEN payees_14 END) AS fan_beside_14,
+        max(CASE WHEN first_ago <= 2592000 THEN payees_30 END) AS fan_beside_30
+    FROM new_pairs
+    JOIN fans ON fans.entity = new_pairs.payer
+    WHERE fans.whole
+    GROUP BY new_pairs.payee
 ),
 payee_side AS (
     SELECT
-        payer AS entity,
-        days,
-        count(*) AS fan,
-        2 * count(*) FILTER (WHERE whole_payee) >= count(*) AS known,
-        max(CASE WHEN whole_payee THEN coalesce(payee_payees, 0) END) AS fan_after,
-        max(CASE WHEN whole_payee THEN payee_payers END) AS fan_beside
-    FROM fans
-    GROUP BY payer, days
+        new_pairs.payer AS entity,
+        count(*) FILTER (WHERE first_ago <= 604800) AS whole_7,
+        count(*) FILTER (WHERE first_ago <= 1209600) AS whole_14,
+        count(*) FILTER (WHERE first_ago <= 2592000) AS whole_30,
+        max(CASE WHEN first_ago <= 604800 THEN payees_7 END) AS fan_after_7,
+        max(CASE WHEN first_ago <= 1209600 THEN payees_14 END) AS fan_after_14,
+        max(CASE WHEN first_ago <= 2592000 THEN payees_30 END) AS fan_after_30,
+        max(CASE WHEN first_ago <= 604800 THEN payers_7 END) AS fan_beside_7,
+        max(CASE WHEN first_ago <= 1209600 THEN payers_14 END) AS fan_beside_14,
+        max(CASE WHEN first_ago <= 2592000 THEN payers_30 END) AS fan_beside_30
+    FROM new_pairs
+    JOIN fans ON fans.entity = new_pairs.payee
+    WHERE fans.whole
+    GROUP BY new_pairs.payer
 ),
--- Two payers of the same new payees.
+-- Two payers of the same new payees, each couple once.
+payer_links AS (
+    SELECT new_pairs.payer, new_pairs.payee, new_pairs.first_ago, fans.joins_payers AS reach
+    FROM new_pairs
+    JOIN fans ON fans.entity = new_pairs.payee
+    WHERE new_pairs.first_ago <= fans.joins_payers
+),
+payer_couples AS (
+    SELECT
+        one.payer AS one,
+        other.payer AS other,
+        count(*) FILTER (WHERE greatest(one.first_ago, other.first_ago) <= 604800) AS shared_7,
+        count(*) FILTER (
+            WHERE greatest(one.first_ago, other.first_ago) <= 1209600 AND one.reach >= 1209600
+        ) AS shared_14,
+        count(*) FILTER (WHERE one.reach = 2592000) AS shared_30
+    FROM payer_links AS one
+    JOIN payer_links AS other ON other.payee = one.payee AND other.payer > one.payer
+    GROUP BY one.payer, other.payer
+),
 co_payers AS (
-    SELECT entity, days, max(shared) AS shared
+    SELECT entity, max(shared_7) AS shared_7, max(shared_14) AS shared_14, max(shared_30) AS shared_30
     FROM (
-        SELECT one.payer AS entity, one.days, other.payer, count(*) AS shared
-        FROM fans AS one
-        JOIN fans AS other ON other.payee = one.payee AND other.days = one.days AND other.payer <> one.payer
-        WHERE one.whole_payee AND one.payee_payers <= 100 AND one.payer_payees <= 1000
-        GROUP BY one.payer, one.days, other.payer
-    ) AS couples
-    GROUP BY entity, days
+        SELECT one AS entity, max(shared_7) AS shared_7, max(shared_14) AS shared_14, max(shared_30) AS shared_30
+        FROM payer_couples
+        GROUP BY one
+        UNION ALL
+        SELECT other AS entity, max(shared_7) AS shared_7, max(shared_14) AS shared_14, max(shared_30) AS shared_30
+        FROM payer_couples
+        GROUP BY other
+    ) AS sides
+    GROUP BY entity
 ),
--- Two payees of the same new payers.
+-- Two payees of the same new payers, each couple once.
+payee_links AS (
+    SELECT new_pairs.payer, new_pairs.payee, new_pairs.first_ago, fans.joins_payees AS reach
+    FROM new_pairs
+    JOIN fans ON fans.entity = new_pairs.payer
+    WHERE new_pairs.first_ago <= fans.joins_payees
+),
+payee_couples AS (
+    SELECT
+        one.payee AS one,
+        other.payee AS other,
+        count(*) FILTER (WHERE greatest(one.first_ago, other.first_ago) <= 604800) AS shared_7,
+        count(*) FILTER (
+            WHERE greatest(one.first_ago, other.first_ago) <= 1209600 AND one.reach >= 1209600
+        ) AS shared_14,
+        count(*) FILTER (WHERE one.reach = 2592000) AS shared_30
+    FROM payee_links AS one
+    JOIN payee_links AS other ON other.payer = one.payer AND other.payee > one.payee
+    GROUP BY one.payee, other.payee
+),
 co_payees AS (
-    SELECT entity, days, max(shared) AS shared
+    SELECT entity, max(shared_7) AS shared_7, max(shared_14) AS shared_14, max(shared_30) AS shared_30
     FROM (
-        SELECT one.payee AS entity, one.days, other.payee, count(*) AS shared
-        FROM fans AS one
-        JOIN fans AS other ON other.payer = one.payer AND other.days = one.days AND other.payee <> one.payee
-        WHERE one.whole_payer AND one.payer_payees <= 100 AND one.payee_payers <= 1000
-        GROUP BY one.payee, one.days, other.payee
-    ) AS couples
-    GROUP BY entity, days
+        SELECT one AS entity, max(shared_7) AS shared_7, max(shared_14) AS shared_14, max(shared_30) AS shared_30
+        FROM payee_couples
+        GROUP BY one
+        UNION ALL
+        SELECT other AS entity, max(shared_7) AS shared_7, max(shared_14) AS shared_14, max(shared_30) AS shared_30
+        FROM payee_couples
+        GROUP BY other
+    ) AS sides
+    GROUP BY entity
 ),
 -- Several ways of two steps from one entity to another, each through somebody paid before paying.
 ways AS (
-    SELECT near.payer AS source, far.payee AS target, near.days, near.payer_payees, far.payee_payers
-    FROM fans AS near
-    JOIN fans AS far ON far.payer = near.payee AND far.days = near.days AND far.payee <> near.payer
-    WHERE near.whole_payee AND near.payee_payers <= 100 AND near.payee_payees <= 100
-        AND near.first_ago >= far.first_ago
+    SELECT
+        near.payer AS source,
+        far.payee AS target,
+        count(*) FILTER (WHERE near.first_ago <= 604800) AS relays_7,
+        count(*) FILTER (WHERE near.first_ago <= 1209600 AND near.reach >= 1209600) AS relays_14,
+        count(*) FILTER (WHERE near.reach = 2592000) AS relays_30
+    FROM (
+        SELECT
+            new_pairs.payer,
+            new_pairs.payee,
+            new_pairs.first_ago,
+            least(fans.joins_payers, fans.joins_payees) AS reach
+        FROM new_pairs
+        JOIN fans ON fans.entity = new_pairs.payee
+        WHERE new_pairs.first_ago <= fans.joins_payers AND new_pairs.first_ago <= fans.joins_payees
+    ) AS near
+    JOIN new_pairs AS far
+        ON far.payer = near.payee AND far.payee <> near.payer AND far.first_ago <= near.first_ago
+    GROUP BY near.payer, far.payee
 ),
 onward AS (
-    SELECT entity, days, max(relays) AS relays
-    FROM (
-        SELECT source AS entity, days, target, count(*) AS relays
-        FROM ways
-        WHERE payer_payees <= 1000
-        GROUP BY source, days, target
-    ) AS couples
-    GROUP BY entity, days
+    SELECT source AS entity, max(relays_7) AS relays_7, max(relays_14) AS relays_14, max(relays_30) AS relays_30
+    FROM ways
+    GROUP BY source
 ),
 inward AS (
-    SELECT entity, days, max(relays) AS relays
-    FROM (
-        SELECT target AS entity, days, source, count(*) AS relays
-        FROM ways
-        WHERE payee_payers <= 1000
-        GROUP BY target, days, source
-    ) AS couples
-    GROUP BY entity, days
-),
--- One row per entity and window.
-entity_window AS (
-    SELECT
-        main_asset.entity,
-        windows.days,
-        coalesce(in_side.transfers, 0) AS receipts,
-        coalesce(out_side.transfers, 0) AS payments,
-        coalesce(payer_side.fan, 0) AS payers,
-        coalesce(payee_side.fan, 0) AS payees,
-        CAST(in_side.new_amount AS DOUBLE) / nullif(CAST(in_side.amount AS DOUBLE), 0) AS received,
-        CAST(out_side.new_amount AS DOUBLE) / nullif(CAST(out_side.amount AS DOUBLE), 0) AS sent,
-        CASE WHEN payer_side.known THEN payer_side.fan_before END AS payer_payers,
-        CASE WHEN payer_side.known THEN payer_side.fan_beside END AS payer_payees,
-        CASE WHEN payee_side.known THEN payee_side.fan_beside END AS payee_payers,
-        CASE WHEN payee_side.known THEN payee_side.fan_after END AS payee_payees,
-        CASE
-            WHEN coalesce(payee_side.known, true) AND coalesce(payee_side.fan, 0) <= 1000
-                THEN coalesce(co_payers.shared, 0)
-        END AS shared_payees,
-        CASE
-            WHEN coalesce(payer_side.known, true) AND coalesce(payer_side.fan, 0) <= 1000
-                THEN coalesce(co_payees.shared, 0)
-        END AS shared_payers,
-        CASE
-            WHEN coalesce(payee_side.known, true) AND coalesce(payee_side.fan, 0) <= 1000
-                THEN coalesce(onward.relays, 0)
-        END AS relays_to,
-        CASE
-            WHEN coalesce(payer_side.known, true) AND coalesce(payer_side.fan, 0) <= 1000
-                THEN coalesce(inward.relays, 0)
-        END AS relays_from
-    FROM main_asset
-    CROSS JOIN windows
-    LEFT JOIN in_side ON in_side.entity = main_asset.entity AND in_side.days = windows.days
-    LEFT JOIN out_side ON out_side.entity = main_asset.entity AND out_side.days = windows.days
-    LEFT JOIN payer_side ON payer_side.entity = main_asset.entity AND payer_side.days = windows.days
-    LEFT JOIN payee_side ON payee_side.entity = main_asset.entity AND payee_side.days = windows.days
-    LEFT JOIN co_payers ON co_payers.entity = main_asset.entity AND co_payers.days = windows.days
-    LEFT JOIN co_payees ON co_payees.entity = main_asset.entity AND co_payees.days = windows.days
-    LEFT JOIN onward ON onward.entity = main_asset.entity AND onward.days = windows.days
-    LEFT JOIN inward ON inward.entity = main_asset.entity AND inward.days = windows.days
+    SELECT target AS entity, max(relays_7) AS relays_7, max(relays_14) AS relays_14, max(relays_30) AS relays_30
+    FROM ways
+    GROUP BY target
 )
 SELECT
-    entity,
-    max(CASE WHEN days = 7 THEN receipts END) AS receipts_7d,
-    max(CASE WHEN days = 14 THEN receipts END) AS receipts_14d,
-    max(CASE WHEN days = 30 THEN receipts END) AS receipts_30d,
-    max(CASE WHEN days = 7 THEN payments END) AS payments_7d,
-    max(CASE WHEN days = 14 THEN payments END) AS payments_14d,
-    max(CASE WHEN days = 30 THEN payments END) AS payments_30d,
-    max(CASE WHEN days = 7 THEN payers END) AS new_payers_7d,
-    max(CASE WHEN days = 14 THEN payers END) AS new_payers_14d,
-    max(CASE WHEN days = 30 THEN payers END) AS new_payers_30d,
-    max(CASE WHEN days = 7 THEN payees END) AS new_payees_7d,
-    max(CASE WHEN days = 14 THEN payees END) AS new_payees_14d,
-    max(CASE WHEN days = 30 THEN payees END) AS new_payees_30d,
-    max(CASE WHEN days = 7 THEN received END) AS new_payer_value_share_7d,
-    max(CASE WHEN days = 14 THEN received END) AS new_payer_value_share_14d,
-    max(CASE WHEN days = 30 THEN received END) AS new_payer_value_share_30d,
-    max(CASE WHEN days = 7 THEN sent END) AS new_payee_value_share_7d,
-    max(CASE WHEN days = 14 THEN sent END) AS new_payee_value_share_14d,
-    max(CASE WHEN days = 30 THEN sent END) AS new_payee_value_share_30d,
-    max(CASE WHEN days = 7 THEN payer_payers END) AS new_payer_new_payers_7d,
-    max(CASE WHEN days = 14 THEN payer_payers END) AS new_payer_new_payers_14d,
-    max(CASE WHEN days = 30 THEN payer_payers END) AS new_payer_new_payers_30d,
-    max(CASE WHEN days = 7 THEN payer_payees END) AS new_payer_new_payees_7d,
-    max(CASE WHEN days = 14 THEN payer_payees END) AS new_payer_new_payees_14d,
-    max(CASE WHEN days = 30 THEN payer_payees END) AS new_payer_new_payees_30d,
-    max(CASE WHEN days = 7 THEN payee_payers END) AS new_payee_new_payers_7d,
-    max(CASE WHEN days = 14 THEN payee_payers END) AS new_payee_new_payers_14d,
-    max(CASE WHEN days = 30 THEN payee_payers END) AS new_payee_new_payers_30d,
-    max(CASE WHEN days = 7 THEN payee_payees END) AS new_payee_new_payees_7d,
-    max(CASE WHEN days = 14 THEN payee_payees END) AS new_payee_new_payees_14d,
-    max(CASE WHEN days = 30 THEN payee_payees END) AS new_payee_new_payees_30d,
-    max(CASE WHEN days = 7 THEN shared_payees END) AS shared_new_payees_7d,
-    max(CASE WHEN days = 14 THEN shared_payees END) AS shared_new_payees_14d,
-    max(CASE WHEN days = 30 THEN shared_payees END) AS shared_new_payees_30d,
-    max(CASE WHEN days = 7 THEN shared_payers END) AS shared_new_payers_7d,
-    max(CASE WHEN days = 14 THEN shared_payers END) AS shared_new_payers_14d,
-    max(CASE WHEN days = 30 THEN shared_payers END) AS shared_new_payers_30d,
-    max(CASE WHEN days = 7 THEN relays_to END) AS new_relays_onward_7d,
-    max(CASE WHEN days = 14 THEN relays_to END) AS new_relays_onward_14d,
-    max(CASE WHEN days = 30 THEN relays_to END) AS new_relays_onward_30d,
-    max(CASE WHEN days = 7 THEN relays_from END) AS new_relays_inward_7d,
-    max(CASE WHEN days = 14 THEN relays_from END) AS new_relays_inward_14d,
-    max(CASE WHEN days = 30 THEN relays_from END) AS new_relays_inward_30d
-FROM entity_window
-GROUP BY entity
+    fans.entity,
+    coalesce(in_side.transfers_7, 0) AS receipts_7d,
+    coalesce(in_side.transfers_14, 0) AS receipts_14d,
+    coalesce(in_side.transfers_30, 0) AS receipts_30d,
+    coalesce(out_side.transfers_7, 0) AS payments_7d,
+    coalesce(out_side.transfers_14, 0) AS payments_14d,
+    coalesce(out_side.transfers_30, 0) AS payments_30d,
+    payers_7 AS new_payers_7d,
+    payers_14 AS new_payers_14d,
+    payers_30 AS new_payers_30d,
+    payees_7 AS new_payees_7d,
+    payees_14 AS new_payees_14d,
+    payees_30 AS new_payees_30d,
+    CAST(in_side.new_amount_7 AS DOUBLE) / nullif(CAST(in_side.amount_7 AS DOUBLE), 0) AS new_payer_value_share_7d,
+    CAST(in_side.new_amount_14 AS DOUBLE)
+        / nullif(CAST(in_side.amount_14 AS DOUBLE), 0) AS new_payer_value_share_14d,
+    CAST(in_side.new_amount_30 AS DOUBLE)
+        / nullif(CAST(in_side.amount_30 AS DOUBLE), 0) AS new_payer_value_share_30d,
+    CAST(out_side.new_amount_7 AS DOUBLE)
+        / nullif(CAST(out_side.amount_7 AS DOUBLE), 0) AS new_payee_value_share_7d,
+    CAST(out_side.new_amount_14 AS DOUBLE)
+        / nullif(CAST(out_side.amount_14 AS DOUBLE), 0) AS new_payee_value_share_14d,
+    CAST(out_side.new_amount_30 AS DOUBLE)
+        / nullif(CAST(out_side.amount_30 AS DOUBLE), 0) AS new_payee_value_share_30d,
+    CASE WHEN 2 * payer_side.whole_7 >= payers_7 THEN payer_side.fan_before_7 END AS new_payer_new_payers_7d,
+    CASE WHEN 2 * payer_side.whole_14 >= payers_14 THEN payer_side.fan_before_14 END AS new_payer_new_payers_14d,
+    CASE WHEN 2 * payer_side.whole_30 >= payers_30 THEN payer_side.fan_before_30 END AS new_payer_new_payers_30d,
+    CASE WHEN 2 * payer_side.whole_7 >= payers_7 THEN payer_side.fan_beside_7 END AS new_payer_new_payees_7d,
+    CASE WHEN 2 * payer_side.whole_14 >= payers_14 THEN payer_side.fan_beside_14 END AS new_payer_new_payees_14d,
+    CASE WHEN 2 * payer_side.whole_30 >= payers_30 THEN payer_side.fan_beside_30 END AS new_payer_new_payees_30d,
+    CASE WHEN 2 * payee_side.whole_7 >= payees_7 THEN payee_side.fan_beside_7 END AS new_payee_new_payers_7d,
+    CASE WHEN 2 * payee_side.whole_14 >= payees_14 THEN payee_side.fan_beside_14 END AS new_payee_new_payers_14d,
+    CASE WHEN 2 * payee_side.whole_30 >= payees_30 THEN payee_side.fan_beside_30 END AS new_payee_new_payers_30d,
+    CASE WHEN 2 * payee_side.whole_7 >= payees_7 THEN payee_side.fan_after_7 END AS new_payee_new_payees_7d,
+    CASE WHEN 2 * payee_side.whole_14 >= payees_14 THEN payee_side.fan_after_14 END AS new_payee_new_payees_14d,
+    CASE WHEN 2 * payee_side.whole_30 >= payees_30 THEN payee_side.fan_after_30 END AS new_payee_new_payees_30d,
+    CASE
+        WHEN 2 * coalesce(payee_side.whole_7, 0) >= payees_7 AND payees_7 <= 1000
+            THEN coalesce(co_payers.shared_7, 0)
+    END AS shared_new_payees_7d,
+    CASE
+        WHEN 2 * coalesce(payee_side.whole_14, 0) >= payees_14 AND payees_14 <= 1000
+            THEN coalesce(co_payers.shared_14, 0)
+    END AS shared_new_payees_14d,
+    CASE
+        WHEN 2 * coalesce(payee_side.whole_30, 0) >= payees_30 AND payees_30 <= 1000
+            THEN coalesce(co_payers.shared_30, 0)
+    END AS shared_new_payees_30d,
+    CASE
+        WHEN 2 * coalesce(payer_side.whole_7, 0) >= payers_7 AND payers_7 <= 1000
+            THEN coalesce(co_payees.shared_7, 0)
+    END AS shared_new_payers_7d,
+    CASE
+        WHEN 2 * coalesce(payer_side.whole_14, 0) >= payers_14 AND payers_14 <= 1000
+            THEN coalesce(co_payees.shared_14, 0)
+    END AS shared_new_payers_14d,
+    CASE
+        WHEN 2 * coalesce(payer_side.whole_30, 0) >= payers_30 AND payers_30 <= 1000
+            THEN coalesce(co_payees.shared_30, 0)
+    END AS shared_new_payers_30d,
+    CASE
+        WHEN 2 * coalesce(payee_side.whole_7, 0) >= payees_7 AND payees_7 <= 1000
+            THEN coalesce(onward.relays_7, 0)
+    END AS new_relays_onward_7d,
+    CASE
+        WHEN 2 * coalesce(payee_side.whole_14, 0) >= payees_14 AND payees_14 <= 1000
+            THEN coalesce(onward.relays_14, 0)
+    END AS new_relays_onward_14d,
+    CASE
+        WHEN 2 * coalesce(payee_side.whole_30, 0) >= payees_30 AND payees_30 <= 1000
+            THEN coalesce(onward.relays_30, 0)
+    END AS new_relays_onward_30d,
+    CASE
+        WHEN 2 * coalesce(payer_side.whole_7, 0) >= payers_7 AND payers_7 <= 1000
+            THEN coalesce(inward.relays_7, 0)
+    END AS new_relays_inward_7d,
+    CASE
+        WHEN 2 * coalesce(payer_side.whole_14, 0) >= payers_14 AND payers_14 <= 1000
+            THEN coalesce(inward.relays_14, 0)
+    END AS new_relays_inward_14d,
+    CASE
+        WHEN 2 * coalesce(payer_side.whole_30, 0) >= payers_30 AND payers_30 <= 1000
+            THEN coalesce(inward.relays_30, 0)
+    END AS new_relays_inward_30d
+FROM fans
+LEFT JOIN in_side ON in_side.entity = fans.entity
+LEFT JOIN out_side ON out_side.entity = fans.entity
+LEFT JOIN payer_side ON payer_side.entity = fans.entity
+LEFT JOIN payee_side ON payee_side.entity = fans.entity
+LEFT JOIN co_payers ON co_payers.entity = fans.entity
+LEFT JOIN co_payees ON co_payees.entity = fans.entity
+LEFT JOIN onward ON onward.entity = fans.entity
+LEFT JOIN inward ON inward.entity = fans.entity
