@@ -160,7 +160,10 @@ def withdraw_one_decision(
     folder: Dir = None,
     as_json: Json = False,
 ) -> None:
-    """Take back what was decided; the case is open again."""
+    """Take back what was decided.
+
+    A confirmation that waits goes first: what held before it still holds. Else the case is open again.
+    """
     settings = read_settings(folder)
     from api.access import utc_now
     from datasets.records.cases import withdraw_decision
@@ -170,7 +173,7 @@ def withdraw_one_decision(
     if as_json:
         say_json(describe_case(case))
     else:
-        say(f"case {case.id} is open again; its label goes with the next build or training")
+        say(_say_withdrawal(case))
 
 
 def write_one_note(
@@ -290,6 +293,16 @@ def _say_decision(case: "Case") -> str:
     label = "; a label from the next build or training on" if found.category else "; it gives no label"
     agreed = f" and {found.approved_by}" if found.approved_by else ""
     return clean(f"case {case.id} is {what}, by {found.decided_by}{agreed}{label}", 1000)
+
+
+def _say_withdrawal(case: "Case") -> str:
+    """Return what is true of a case whose last step took a decision back."""
+    taken = next(found for found in case.decisions if found.number == case.steps[-1].decision)
+    if case.decision is not None:
+        return f"{taken.outcome} is withdrawn; {_say_decision(case)}"
+    if taken.counted_at is None or taken.category is None:
+        return f"case {case.id} is open again; what was withdrawn gave no label"
+    return f"case {case.id} is open again; what was withdrawn is no label from the next build or training on"
 
 
 def _say_step(step: "Step") -> str:

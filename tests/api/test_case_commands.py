@@ -66,11 +66,36 @@ def test_a_case_from_opening_to_the_next_build(folder: Path, capsys: pytest.Capt
     assert (answer["risk_level"], answer["decided_by"]) == ("SEVERE", "label")
     assert "closed cases" not in tell("build")
     shown = tell("cases", "withdraw", case_id, "--by", "Chynara", "--why", "contested")
-    assert "open again" in shown
+    assert shown == (
+        f"case {case_id} is open again; what was withdrawn is no label from the next build or training on\n"
+    )
     assert "1 of them no longer hold" in tell("build")
     assert tell("screen", f"{BANK}:bob", "--json")["risk_level"] != "SEVERE"
     with open_ledger(folder / "ledger.duckdb") as ledger:
         assert label_rows(ledger, sources=["closed cases"]).num_rows == 0
+
+
+def test_withdrawing_says_what_is_left(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def tell(*words: str) -> str:
+        return str(silkscreen(capsys, folder, *words))
+
+    silkscreen(capsys, folder, "cases", "open", f"{BANK}:bob", "--by", "Aigul")
+    (case,) = silkscreen(capsys, folder, "cases", "list", "--json")
+    case_id = case["id"]
+    withdraw = ["cases", "withdraw", case_id, "--by", "Bakyt", "--why", "contested"]
+    no_label = f"case {case_id} is open again; what was withdrawn gave no label\n"
+    tell("cases", "decide", case_id, "confirmed", "--by", "Aigul")
+    assert tell(*withdraw) == no_label  # it waited and never counted
+    tell("cases", "decide", case_id, "inconclusive", "--by", "Aigul")
+    assert tell(*withdraw) == no_label
+    tell("cases", "decide", case_id, "cleared", "--by", "Aigul")
+    tell("cases", "decide", case_id, "confirmed", "--by", "Aigul")
+    shown = tell(*withdraw)
+    assert "open again" not in shown
+    assert shown.startswith(f"confirmed is withdrawn; case {case_id} is cleared as person, by Aigul; a label")
+    (case,) = silkscreen(capsys, folder, "cases", "list", "--json")
+    assert (case["state"], case["decision"]["outcome"]) == ("closed", "cleared")
+    assert "is open again; what was withdrawn is no label" in tell(*withdraw)
 
 
 def test_what_cannot_be_is_said_in_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
