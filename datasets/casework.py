@@ -1,7 +1,8 @@
 """Closed cases as labels of the ledger: what people decided is what tracing starts from and models learn.
 
 A decision that counts is a label from the moment at which it counted until a later one took its place or it
-was withdrawn. Confirmed cases and cleared ones both give labels; inconclusive ones give none.
+was withdrawn. Confirmed cases and cleared ones both give labels; inconclusive ones give none, and end the
+label that held.
 """
 
 import hashlib
@@ -74,17 +75,20 @@ def copy_cases(
 def case_labels(cases: Iterable[Case], *, now: datetime) -> list[CaseLabel]:
     """Return the labels that decisions give, by account and date.
 
-    Of one account the newest decision holds, whichever case it is of. One that held for no time gives none.
+    Of one account the newest decision holds, whichever case it is of; where that is inconclusive, no label
+    holds. A decision that held for no time gives none.
     """
     by_account: dict[str, list[tuple[datetime, str, Decision]]] = {}
     for case in cases:
         for decision in case.decisions:
-            if decision.counted_at and decision.counted_at <= now and decision.outcome in CONFIDENCE:
+            if decision.counted_at and decision.counted_at <= now:
                 by_account.setdefault(case.account, []).append((decision.counted_at, case.id, decision))
     found = []
     for account in sorted(by_account):
         counted = sorted(by_account[account], key=lambda entry: (entry[0], entry[1], entry[2].number))
         for place, (since, case_id, decision) in enumerate(counted):
+            if decision.outcome not in CONFIDENCE:
+                continue
             follower = counted[place + 1][0] if place + 1 < len(counted) else None
             ends = [end for end in (decision.ended_at, follower) if end is not None and end <= now]
             until = min(ends, default=None)

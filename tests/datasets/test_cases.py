@@ -274,3 +274,24 @@ def test_the_newest_case_of_an_account_holds(records: Records, tmp_path: Path) -
     with open_ledger(path) as ledger:
         (row,) = label_rows(ledger).to_pylist()
     assert (row["category"], row["reference"]) == ("person", f"case {second}, step 1")
+
+
+def test_a_newer_inconclusive_case_ends_the_label_of_an_earlier_one(records: Records, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+    open_ledger(path, write=True).close()
+    first = new_case(records)
+    decide(records, first, "confirmed", day(1))
+    approve_case(records, first, by="Bakyt", now=day(1))
+    assert copy_cases(records, path, now=day(2)).holding == 1
+    second = new_case(records)
+    decide(records, second, "inconclusive", day(5))
+    done = copy_cases(records, path, now=day(6))
+    assert (done.added, done.withdrawn, done.holding) == (0, 1, 0)
+    with open_ledger(path) as ledger:
+        assert label_rows(ledger).num_rows == 0
+        (past,) = label_rows(ledger, published_before=day(4)).to_pylist()
+        (told,) = claim_history(ledger, A).to_pylist()
+    assert (past["category"], told["withdrawn_at"]) == ("drug_trafficking", day(5))
+    # A later decision of either case holds again.
+    decide(records, first, "cleared", day(7))
+    assert copy_cases(records, path, now=day(8)).holding == 1
