@@ -298,9 +298,11 @@ def _describe_level(threshold: Threshold, highest: NDArray[np.float64], rows: Ro
         share = flagged / len(scores) if len(scores) else 0.0
         low, high = wilson(share, len(scores))
         found[kind] = {"owners": len(scores), "flagged": flagged, "share": share, "low": low, "high": high}
+    # No false alarm among few owners is no proof that there will be none: one more is counted than was seen.
+    likely = (found["licit"]["flagged"] + 1) / (found["licit"]["owners"] + 1)
     found["precision"] = {
         f"{p:g}": {
-            "value": _precision(p, found["drug"]["share"], found["licit"]["share"]),
+            "value": _precision(p, found["drug"]["share"], likely),
             # The worst and the best of both intervals: wider than 95% for the precision itself.
             "low": _precision(p, found["drug"]["low"], found["licit"]["high"]),
             "high": _precision(p, found["drug"]["high"], found["licit"]["low"]),

@@ -1,6 +1,6 @@
 """The rows of a ledger at every moment of training, built as they were at the time, and dealt to folds."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -89,23 +89,35 @@ def prepare(ledger: Path, *, threads: int | None = None, progress: Progress | No
     )
 
 
-def narrow_views(targets: pa.Table, known_before: datetime) -> tuple[View, ...]:
-    """Return the views of less than the whole ledger, as users have them.
-
-    The histories pulled are those of accounts whose target was public before `known_before`.
-    """
-    public = targets.filter(pc.less(targets.column("published_at"), known_before))
+def narrow_views(pulled: Iterable[str]) -> tuple[View, ...]:
+    """Return the views of less than the whole ledger, as users have them: late, and of `pulled` histories."""
     return (
         View(f"last {LATE_DAYS} days", days=LATE_DAYS),
-        View("pulled histories", around=tuple(public.column("account").to_pylist())),
+        View("pulled histories", around=tuple(sorted(set(pulled)))),
     )
+
+
+def training_views(moments: Moments, targets: pa.Table) -> tuple[View, ...]:
+    """Return the narrower views of the last training moment.
+
+    The histories pulled are those of the accounts that may train. They are chosen by labels that came later
+    than the moment: whoever pulls histories pulls those of suspects.
+    """
+    return narrow_views(known_accounts(targets, moments.valid))
+
+
+def known_accounts(targets: pa.Table, before: datetime) -> list[str]:
+    """Return the accounts whose target was public before a moment."""
+    public = targets.filter(pc.less(targets.column("published_at"), before))
+    accounts: list[str] = public.column("account").to_pylist()
+    return accounts
 
 
 def _plan(moments: Moments, targets: pa.Table) -> Iterator[tuple[datetime, View]]:
     """Yield what is built, in order: the training moments, the last one in narrower views, the others."""
     for as_of in moments.train:
         yield as_of, WHOLE
-    for view in narrow_views(targets, known_before=moments.valid):
+    for view in training_views(moments, targets):
         yield moments.train[-1], view
     yield moments.valid, WHOLE
     yield moments.test, WHOLE

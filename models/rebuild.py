@@ -1,5 +1,7 @@
 """Frames built once more: from a ledger that ends at their moment, and in narrower views."""
 
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -13,7 +15,10 @@ from features.frame import FeatureFrame
 from features.view import WHOLE, View
 from models.folds import Rows
 from models.leak_evidence import Rebuild
-from models.prepare import Prepared, narrow_views
+from models.prepare import Prepared, known_accounts, narrow_views, training_views
+
+COPY = ".audit-"
+"""How the folder of a cut copy begins; the process that made it follows."""
 
 
 def build_views(
@@ -21,10 +26,11 @@ def build_views(
 ) -> Mapping[str, FeatureFrame]:
     """Build the test moment as users see it who have less than the whole ledger, by name of the view.
 
-    Raises what `build_frame` raises.
+    The histories pulled are those of the accounts tested, as of whoever asks about them, and of the accounts
+    that labels had named by then. Raises what `build_frame` raises.
     """
     as_of = prepared.test.as_of
-    views = narrow_views(prepared.targets, known_before=as_of)
+    views = narrow_views([*prepared.folds.test.accounts, *known_accounts(prepared.targets, as_of)])
     found = {}
     for number, view in enumerate(views):
 
@@ -62,6 +68,7 @@ def rows_in_view(rows: Rows, frame: FeatureFrame) -> Rows:
 
 def rebuild_from(ledger: Path, prepared: Prepared, *, threads: int | None = None) -> Rebuild:
     """Return what builds a frame from a copy of `ledger` that is cut at its moment; each is built once."""
+    sweep_copies(ledger.parent)
     views = {view.name: view for view in _views(prepared)}
     kept: dict[tuple[datetime, str, frozenset[str]], FeatureFrame] = {}
 
@@ -69,7 +76,7 @@ def rebuild_from(ledger: Path, prepared: Prepared, *, threads: int | None = None
         key = frame.as_of, frame.view, unlabelled
         if key not in kept:
             # A folder of its own: nothing that an earlier build set aside may help this one.
-            with tempfile.TemporaryDirectory(prefix=".audit-", dir=ledger.parent) as folder:
+            with tempfile.TemporaryDirectory(prefix=f"{COPY}{os.getpid()}-", dir=ledger.parent) as folder:
                 cut = Path(folder) / "ledger.duckdb"
                 cut_ledger(ledger, cut, frame.as_of, unlabelled=unlabelled, threads=threads)
                 kept[key] = build_frame(cut, frame.as_of, threads=threads, view=views[frame.view])
@@ -78,6 +85,13 @@ def rebuild_from(ledger: Path, prepared: Prepared, *, threads: int | None = None
     return rebuild
 
 
+def sweep_copies(folder: Path) -> None:
+    """Remove the copies of audits that were killed; one that still runs keeps its own."""
+    for left in folder.glob(f"{COPY}*-*"):
+        if not Path("/proc", left.name.removeprefix(COPY).split("-")[0]).exists():
+            shutil.rmtree(left, ignore_errors=True)
+
+
 def _views(prepared: Prepared) -> Iterator[View]:
     yield WHOLE
-    yield from narrow_views(prepared.targets, known_before=prepared.moments.valid)
+    yield from training_views(prepared.moments, prepared.targets)

@@ -1,5 +1,6 @@
 """How good a model is, on owners that it never saw; whether its rows leak; how it compares with another."""
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -79,10 +80,6 @@ def evaluate_model(  # noqa: PLR0917  (each parameter is an option of the comman
             progress=progress,
         )
     passed = found["audit"]["passed"]
-    if report is not None:
-        from models.report import write_report
-
-        write_report(report, found)
     if as_json:
         say_json(found)
     else:
@@ -91,6 +88,9 @@ def evaluate_model(  # noqa: PLR0917  (each parameter is an option of the comman
         kept = write_comparison(settings.models, comparison_of(found["comparison"]))
         _tell(f"comparison kept: {kept}", as_json=as_json)
     if report is not None:
+        from models.report import write_report
+
+        write_report(report, found)
         _tell(f"report: {report}", as_json=as_json)
     if not passed:
         _refuse(found["audit"]["checks"])
@@ -101,6 +101,11 @@ def _check_report(path: Path) -> None:
         raise InputError(f"{path.name}: name a file that ends in .html")
     if not path.absolute().parent.is_dir():
         raise InputError(f"{path.parent}: there is no such folder to write the report to")
+    try:  # before minutes of work
+        with tempfile.TemporaryFile(dir=path.absolute().parent):
+            pass
+    except OSError as error:
+        raise InputError(f"{path.parent}: the report cannot be written there ({error.strerror})") from error
 
 
 def _find_model(folder: Path, version: str | None) -> "Model":

@@ -1,6 +1,7 @@
 """`silkscreen evaluate` on a real ledger: what it prints, writes and refuses."""
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,7 +17,7 @@ from models import prepare as preparing
 from models.compare import read_comparison
 from models.leak_evidence import Rebuild
 from models.prepare import Prepared, prepare
-from models.rebuild import build_views, rebuild_from
+from models.rebuild import build_views, rebuild_from, sweep_copies
 from models.registry import current_model
 from tests.api.test_cli import run
 from tests.models.town import make_town
@@ -169,3 +170,28 @@ def test_a_model_is_not_compared_with_itself(
 def test_without_a_model_it_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert evaluate(tmp_path) == 1
     assert "run `silkscreen train` first" in capsys.readouterr().err
+
+
+def test_what_a_killed_audit_left_is_removed(tmp_path: Path) -> None:
+    for name in (".audit-999999999-x", f".audit-{os.getpid()}-y"):
+        (tmp_path / name).mkdir()
+    sweep_copies(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [f".audit-{os.getpid()}-y"]
+
+
+def test_the_histories_pulled_are_those_asked_about(built: Built) -> None:
+    prepared, _, views = built
+    pulled, whole = views["pulled histories"], prepared.test
+    column = whole.names.index("address_transfers_in")
+    rows = {account: row for row, account in enumerate(pulled.accounts)}
+    there = {account: row for row, account in enumerate(whole.accounts)}
+    assert prepared.folds.test.accounts
+    for account in prepared.folds.test.accounts:
+        assert pulled.values[rows[account], column] == whole.values[there[account], column]
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_the_work(
+    town: tuple[Path, str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(town[0], "--html", "/proc/report.html") == 1
+    assert "/proc: the report cannot be written there" in capsys.readouterr().err
