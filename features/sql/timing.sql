@@ -1,10 +1,11 @@
 -- At what hours and at what pace an entity moves. One row per entity with a transfer before $as_of.
 -- Moments are counted from $as_of in whole seconds; 1970-01-05 was a Monday.
 -- A quantile is the smallest value that reaches it.
+-- `turn` puts the transfers of an entity in order, and within one what it paid before what it received.
 WITH flows AS (
     SELECT
         entity,
-        seq,
+        2 * seq + CASE WHEN direction = 'in' THEN 1 ELSE 0 END AS turn,
         direction,
         extract(hour FROM time) AS hour,
         date_diff('day', DATE '1970-01-05', CAST(time AS DATE)) % 7 AS weekday,
@@ -40,12 +41,12 @@ steps AS (
     SELECT
         entity,
         direction,
-        moment - lag(moment) OVER (PARTITION BY entity ORDER BY moment, seq, direction DESC) AS wait,
-        moment - lag(moment) OVER (PARTITION BY entity, direction ORDER BY moment, seq) AS side_wait,
+        moment - lag(moment) OVER (PARTITION BY entity ORDER BY moment, turn) AS wait,
+        moment - lag(moment) OVER (PARTITION BY entity, direction ORDER BY moment, turn) AS side_wait,
         CASE
             WHEN direction = 'in' THEN
-                min(CASE WHEN direction = 'out' THEN moment END) OVER (
-                    PARTITION BY entity ORDER BY moment, seq, direction DESC
+                first_value(CASE WHEN direction = 'out' THEN moment END IGNORE NULLS) OVER (
+                    PARTITION BY entity ORDER BY moment, turn
                     ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
                 ) - moment
         END AS dwell
