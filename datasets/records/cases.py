@@ -201,7 +201,7 @@ def approve_case(records: Records, case_id: str, *, by: str, now: datetime, why:
 
 
 def withdraw_decision(records: Records, case_id: str, *, by: str, now: datetime, why: str) -> Case:
-    """Take back what waits of a case, else what holds, with a reason; it is open again if nothing holds then."""
+    """Take back what waits of a case, else what holds, with a reason; open again where nothing holds then."""
     person, text = read_person(by, what="who withdraws it"), _read_note(why)
     if not text:
         raise InputError("say why the decision is withdrawn")
