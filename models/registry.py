@@ -2,7 +2,7 @@
 
 models/
 ├── CURRENT                 the version in use, the champion; swapped by an atomic rename
-├── HISTORY                 who promoted what, and who took it back (models/promotion.py)
+├── HISTORY                 who promoted what, and who took it back (models/history.py)
 ├── comparisons/            champion against challenger (models/compare.py)
 └── m-<12 hex>/
     ├── manifest.json       SHA-256 of every other file; the version is the hash of this list
@@ -25,6 +25,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -36,6 +37,7 @@ from chains.errors import ModelDamaged, ModelMismatch, ModelMissing
 from models.behaviour import FILE as BEHAVIOUR
 from models.behaviour import BehaviourModel, read_behaviour
 from models.calibrate import Calibration, logit, probability_of
+from models.history import HISTORY, Change, append_line, lock_history, show_moment
 from models.levels import Threshold, Thresholds
 from models.trees import contributions_raw, load_trees, predict_raw
 
@@ -218,10 +220,45 @@ def save_model(models_folder: Path, files: Mapping[str, str]) -> Path:
             shutil.rmtree(written, ignore_errors=True)
             raise
         _sync_folder(models_folder)
-    champion = current_version(models_folder)
-    if champion is None or not _is_whole(models_folder / champion):
-        set_current(models_folder, version)
+    if not _has_champion(models_folder):
+        _replace_champion(models_folder, version)
     return folder
+
+
+def _has_champion(models_folder: Path) -> bool:
+    champion = current_version(models_folder)
+    return champion is not None and _is_whole(models_folder / champion)
+
+
+def _replace_champion(models_folder: Path, version: str) -> None:
+    """Put a model in the place of a champion that cannot be used; the history names both.
+
+    Where there was none ever, there is nothing to tell.
+    """
+    pointer = models_folder / CURRENT
+    if not pointer.is_file() and not (models_folder / HISTORY).is_file():
+        set_current(models_folder, version)
+        return
+    with lock_history(models_folder) as file:
+        if _has_champion(models_folder):  # another process was faster
+            return
+        named = pointer.read_text(encoding="utf-8", errors="replace").strip() if pointer.is_file() else ""
+        before = named if _VERSION.fullmatch(named) else ""
+        why = "damaged" if before and (models_folder / before).is_dir() else "gone"
+        if before != version:
+            change = Change(
+                at=show_moment(datetime.now(UTC)),
+                event="replaced",
+                version=version,
+                before=before,
+                by="",
+                approved_by="",
+                verdict="",
+                comparison="",
+                why=why,
+            )
+            append_line(file, change)
+        set_current(models_folder, version)
 
 
 def set_current(models_folder: Path, version: str) -> None:

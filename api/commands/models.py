@@ -21,7 +21,7 @@ from api.commands.common import (
 from chains.errors import FileError, InputError
 
 if TYPE_CHECKING:
-    from models.promotion import Change
+    from models.history import Change
     from models.registry import Model
 
 models = new_group("Trained models: compared, promoted, taken back.")
@@ -279,7 +279,7 @@ def _change_cells(change: "Change") -> list[object]:
         change.event,
         change.version,
         change.before,
-        change.by,
+        change.by or None,
         change.approved_by or None,
         change.verdict or None,
         change.why,

@@ -13,7 +13,8 @@ import pytest
 from chains.errors import FileError, InputError, ModelDamaged, ModelError
 from models.bootstrap import Interval
 from models.compare import Comparison, Verdict, comparison_path, write_comparison
-from models.promotion import HISTORY, find_model, promote, read_history, rollback
+from models.history import HISTORY
+from models.promotion import find_model, promote, read_history, rollback
 from models.registry import Model, current_version, save_model, set_current
 from tests.models.test_registry import files_of
 
@@ -212,6 +213,68 @@ def test_what_was_made_current_by_hand_is_no_promotion(model: Model, folder: Pat
     assert read_history(folder) == ()
     with pytest.raises(InputError):
         rollback(folder, by="A", now=NOW)
+
+
+def test_a_damaged_champion_that_is_replaced_stays_in_the_history(model: Model, folder: Path) -> None:
+    second = another(folder, model, "2")
+    compare(folder, second, model.version)
+    agree(folder, second)
+    (folder / second / "model.txt").write_text("")
+    files = files_of(folder / model.version)
+    third = save_model(folder, files | {"card.md": files["card.md"] + "3"}).name
+    assert current_version(folder) == third
+    promoted, replaced = read_history(folder)
+    assert (promoted.event, promoted.version, promoted.before) == ("promoted", second, model.version)
+    assert (replaced.event, replaced.version, replaced.before, replaced.why, replaced.by) == (
+        "replaced", third, second, "damaged", "",
+    )  # fmt: skip
+    # It stands where the damaged one stood: what that was promoted over is before it.
+    assert rollback(folder, by="A", now=NOW).version == model.version
+    assert [change.event for change in read_history(folder)] == ["promoted", "replaced", "rolled back"]
+
+
+@pytest.mark.parametrize(
+    ("harm", "why"), [("damaged", "damaged"), ("removed", "gone"), ("no pointer", "gone")]
+)
+def test_nothing_is_before_a_model_that_replaced_the_first(
+    model: Model, folder: Path, harm: str, why: str
+) -> None:
+    files = files_of(folder / model.version)
+    agreed = another(folder, model, "2")
+    compare(folder, agreed, model.version)
+    agree(folder, agreed)
+    rollback(folder, by="A", now=NOW)
+    if harm == "damaged":
+        (folder / model.version / "model.txt").write_text("")
+    elif harm == "removed":
+        shutil.rmtree(folder / model.version)
+    else:
+        (folder / "CURRENT").unlink()
+    third = save_model(folder, files | {"card.md": files["card.md"] + "3"}).name
+    assert [change.event for change in read_history(folder)] == ["promoted", "rolled back", "replaced"]
+    assert read_history(folder)[-1].why == why
+    named = model.version if harm != "no pointer" else "the one before"
+    with pytest.raises(InputError, match=f"{third} is in use, in place of {named}, which was {why}"):
+        rollback(folder, by="A", now=NOW)
+
+
+def test_a_champion_that_is_replaced_by_the_one_before_it_is_not_before_itself(
+    model: Model, folder: Path
+) -> None:
+    second = another(folder, model, "2")
+    compare(folder, second, model.version)
+    agree(folder, second)
+    files = files_of(folder / model.version)
+    (folder / second / "model.txt").write_text("")
+    save_model(folder, files)
+    assert current_version(folder) == model.version
+    with pytest.raises(InputError, match=f"in place of {second}, which was damaged"):
+        rollback(folder, by="A", now=NOW)
+
+
+def test_the_first_model_has_no_history(model: Model, folder: Path, tmp_path: Path) -> None:
+    save_model(tmp_path / "new", files_of(folder / model.version))
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(["CURRENT", model.version])
 
 
 def test_an_empty_folder_says_what_to_do(tmp_path: Path) -> None:
