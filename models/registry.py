@@ -299,12 +299,17 @@ def is_version(models_folder: Path, version: str) -> bool:
     return _VERSION.fullmatch(version) is not None and (models_folder / version).is_dir()
 
 
-def list_models(models_folder: Path) -> list[Model]:
-    """Return all models of the folder, by version. Raises ModelDamaged at the first broken one."""
+def list_models(models_folder: Path) -> list[Model | str]:
+    """Return all models of the folder, by version; of a broken one its version alone."""
     if not models_folder.is_dir():
         return []
-    folders = (f for f in models_folder.iterdir() if f.is_dir() and _VERSION.fullmatch(f.name))
-    return [load_model(folder) for folder in sorted(folders)]
+    found: list[Model | str] = []
+    for folder in sorted(f for f in models_folder.iterdir() if f.is_dir() and _VERSION.fullmatch(f.name)):
+        try:
+            found.append(load_model(folder))
+        except ModelDamaged:
+            found.append(folder.name)
+    return found
 
 
 def add_model(models_folder: Path, folder: Path) -> Model:

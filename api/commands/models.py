@@ -70,11 +70,11 @@ def train(
 
 
 def list_all_models(folder: Dir = None, as_json: Json = False) -> None:
-    """List the models; the champion, which is in use, has a star."""
+    """List the models; the champion, which is in use, has a star. One that cannot be used is `damaged`."""
     settings = read_settings(folder)
-    from models.registry import current_model, list_models
+    from models.registry import current_version, list_models
 
-    current = current_model(settings.models)
+    current = current_version(settings.models)
     rows = [_describe_model(settings.models, model, current) for model in list_models(settings.models)]
     if as_json:
         say_json(rows)
@@ -87,11 +87,17 @@ def list_all_models(folder: Dir = None, as_json: Json = False) -> None:
         [
             "*" if row["current"] else "",
             row["version"],
-            "simulated world" if row["simulated"] else "real owners",
-            f"{row['pr_auc']:.3f}",
-            f"{row['roc_auc']:.3f}",
-            "" if row["current"] else row["verdict"] or "not compared",
-            ", ".join(row["chains"]),
+            *(
+                ["damaged", None, None, "", ""]
+                if row["damaged"]
+                else [
+                    "simulated world" if row["simulated"] else "real owners",
+                    f"{row['pr_auc']:.3f}",
+                    f"{row['roc_auc']:.3f}",
+                    "" if row["current"] else row["verdict"] or "not compared",
+                    ", ".join(row["chains"]),
+                ]
+            ),
         ]
         for row in rows
     ]
@@ -114,7 +120,7 @@ def add_one_model(
     added = add_model(settings.models, model)
     current = current_model(settings.models)
     if as_json:
-        say_json(_describe_model(settings.models, added, current))
+        say_json(_describe_model(settings.models, added, current.version if current else None))
         return
     kind = "the simulated world" if added.population.simulated else "real owners"
     trained = f"it was trained on {kind}: {', '.join(added.population.chains)}"
@@ -286,21 +292,26 @@ def _change_cells(change: "Change") -> list[object]:
     ]
 
 
-def _describe_model(folder: Path, model: "Model", current: "Model | None") -> dict[str, Any]:
+def _describe_model(folder: Path, model: "Model | str", current: str | None) -> dict[str, Any]:
+    """Return a model as JSON shows it; of a damaged one, given by its version, that alone."""
     from models.compare import read_comparison
 
+    if isinstance(model, str):
+        unknown = dict.fromkeys(("simulated", "chains", "pr_auc", "roc_auc", "verdict"))
+        return {"version": model, "current": model == current, "damaged": True, **unknown}
     verdict: str | None = None
     scores = model.card["metrics"]["scores"]["model"]
-    is_current = current is not None and model.version == current.version
+    is_current = model.version == current
     if current is not None and not is_current:
         try:
-            compared = read_comparison(folder, challenger=model.version, champion=current.version)
+            compared = read_comparison(folder, challenger=model.version, champion=current)
             verdict = None if compared is None else compared.verdict
         except FileError:
             verdict = "comparison damaged"
     return {
         "version": model.version,
         "current": is_current,
+        "damaged": False,
         "simulated": model.population.simulated,
         "chains": list(model.population.chains),
         "pr_auc": scores["pr_auc"],

@@ -212,6 +212,7 @@ def test_a_model_taken_over_challenges_the_one_in_use(
     other = save_model(tmp_path / "elsewhere", files | {"card.md": "Another\x1b[31m card.\n"})
     shown = silkscreen(capsys, folder, "models", "add", str(other))
     assert f"{other.name} is a challenger" in shown
+    other_in_use = folder / "models" / other.name
     assert f"silkscreen evaluate --model {other.name} --against {champion}" in shown
     assert current_version(folder / "models") == champion
     rows = silkscreen(capsys, folder, "models", "list", "--json")
@@ -227,9 +228,24 @@ def test_a_model_taken_over_challenges_the_one_in_use(
     compared.write_text("{}")
     assert "comparison damaged" in silkscreen(capsys, folder, "models", "list")
     compared.unlink()
+    card = other_in_use / "card.md"
+    whole = card.read_text()
+    card.write_text("changed")
+    rows = silkscreen(capsys, folder, "models", "list", "--json")
+    assert {row["version"]: (row["current"], row["damaged"]) for row in rows} == {
+        champion: (True, False),
+        other.name: (False, True),
+    }
+    assert [f"{other.name}  damaged" in line for line in _lines(capsys, folder)].count(True) == 1
+    assert [f"*  {champion}" in line for line in _lines(capsys, folder)].count(True) == 1
+    card.write_text(whole)
     words = ["models", "promote", other.name, "--by", "A", "--approved-by", "B"]
     assert f"{other.name} was not compared with {champion}" in refused(capsys, folder, *words)
     assert "no model was promoted yet" in silkscreen(capsys, folder, "models", "history")
+
+
+def _lines(capsys: pytest.CaptureFixture[str], folder: Path) -> list[str]:
+    return str(silkscreen(capsys, folder, "models", "list")).splitlines()
 
 
 def _snapshot(folder: Path) -> str:

@@ -132,8 +132,7 @@ def test_a_damaged_folder_is_refused(model: Model, folder: Path, name: str, harm
         path.write_bytes({"cut": content[:place], "changed": changed, "empty": b""}[harm])
     with pytest.raises(ModelDamaged, match=r"is damaged .*train it again"):
         current_model(folder)
-    with pytest.raises(ModelDamaged):
-        list_models(folder)
+    assert list_models(folder) == [model.version]
 
 
 def test_a_manifest_that_was_changed_to_fit_is_refused(model: Model, folder: Path) -> None:
@@ -188,7 +187,7 @@ def test_a_pointer_that_names_no_model_is_refused(folder: Path, text: str) -> No
 def test_a_new_model_is_a_challenger_until_it_is_made_current(model: Model, folder: Path) -> None:
     saved = save_model(folder, other_files(folder, model.version))
     assert current_version(folder) == model.version != saved.name
-    assert {m.version for m in list_models(folder)} == {model.version, saved.name}
+    assert {m.version for m in list_models(folder) if isinstance(m, Model)} == {model.version, saved.name}
     set_current(folder, saved.name)
     found = current_model(folder)
     assert found is not None
@@ -274,7 +273,7 @@ def test_a_save_that_is_killed_at_any_step_leaves_the_old_model(model: Model, fo
         found = current_model(folder)
         assert found is not None
         seen.add(found.version)
-        assert all(m.version for m in list_models(folder))
+        assert not any(isinstance(m, str) for m in list_models(folder))
         at += 1
         set_current(folder, model.version)
         for left in folder.glob("m-*"):
