@@ -23,6 +23,7 @@ from datasets.records.cases import (
     withdraw_decision,
 )
 from datasets.records.keys import create_key, list_keys
+from datasets.records.people import read_person, same_person
 from datasets.records.store import Records, open_records
 from datasets.splits import resolve_targets
 from datasets.store import open_ledger
@@ -77,6 +78,42 @@ def test_a_confirmation_counts_when_a_second_person_agrees(records: Records) -> 
     assert (found.decided_at, found.counted_at, found.approved_by) == (day(1), day(3), "Bakyt")
     with pytest.raises(InputError, match="no confirmation that waits"):
         approve_case(records, case_id, by="Bakyt", now=day(4))
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        0x00AD, 0x034F, 0x061C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180E, 0x180F, 0x200B, 0x200D, 0x2060,
+        0x2065, 0x3164, 0xFE00, 0xFE0F, 0xFEFF, 0xFFA0, 0xFFF0, 0xE0001, 0xE0100, 0xE01EF,
+    ],
+)  # fmt: skip
+def test_what_shows_nothing_makes_no_other_person(hidden: int) -> None:
+    mark = chr(hidden)
+    for name in (mark + "Aigul", f"Ai{mark}gul", f"aigul{mark}", f"É{mark}"):
+        assert same_person(name, name.replace(mark, ""))
+    with pytest.raises(InputError):
+        read_person(mark)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("राम", "रोम", False),
+        ("राम", "राम", True),
+        ("กา", "กิ", False),
+        ("Émile", "E\u0301mile", True),
+        ("Émile", "Emile", False),
+        ("ΑΪ́", "αΐ", True),
+        ("Straße", "STRASSE", True),
+        ("İbrahim", "ibrahim", True),
+        ("IŞIK", "ışık", True),
+        ("Ａｉｇｕｌ", "aigul.", True),
+        ("Aigul", "Aigul 2", False),
+    ],
+)
+def test_marks_tell_people_apart_and_spelling_does_not(one: str, other: str, same: bool) -> None:
+    assert same_person(one, other) is same
+    assert same_person(other, one) is same
 
 
 def test_the_other_outcomes_count_at_once_and_have_defaults(records: Records) -> None:
