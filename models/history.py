@@ -38,6 +38,8 @@ class Change:
     verdict: str
     comparison: str
     why: str
+    difference: dict[str, float] | None = None
+    """Of PR-AUC, challenger less champion: `value`, `low` and `high` (95%). None where it is not known."""
 
 
 def former_version(changes: list[Change], champion: str | None) -> str | None:
@@ -101,7 +103,8 @@ def append_line(file: BinaryIO, change: Change) -> None:
     whole = content.rfind(b"\n") + 1
     if whole < len(content):
         file.truncate(whole)
-    line = json.dumps(asdict(change), sort_keys=True, ensure_ascii=False) + "\n"
+    content = {name: value for name, value in asdict(change).items() if value is not None}
+    line = json.dumps(content, sort_keys=True, ensure_ascii=False) + "\n"
     file.write(line.encode())
     file.flush()
     os.fsync(file.fileno())

@@ -1,6 +1,7 @@
 """Which model is in use, and who said so: a challenger promoted by two people, a champion taken back."""
 
 import hashlib
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
@@ -47,6 +48,7 @@ def promote(models_folder: Path, version: str, *, by: str, approved_by: str, now
             verdict=comparison.verdict,
             comparison=digest,
             why="",
+            difference=asdict(comparison.difference) if comparison.difference else None,
         )
         append_line(file, change)
         set_current(models_folder, version)

@@ -179,7 +179,8 @@ def promote_one_model(
     if as_json:
         say_json(vars(change))
         return
-    say(f"{change.version} is in use now, after {change.before}: {change.verdict} on the same rows")
+    say(f"{change.version} is in use now, after {change.before}")
+    say(f"PR-AUC on the same rows {_say_difference(change)}")
     say("`silkscreen build` scores with it; `silkscreen models rollback --by NAME` takes it back")
 
 
@@ -213,7 +214,7 @@ def show_history(folder: Dir = None, as_json: Json = False) -> None:
     if not changes:
         say("no model was promoted yet")
         return
-    columns = ["at", "what", "version", "instead of", "by", "approved by", "verdict", "why"]
+    columns = ["at", "what", "version", "instead of", "by", "approved by", "verdict", "difference", "why"]
     say_table(columns, [_change_cells(change) for change in changes])
 
 
@@ -288,8 +289,21 @@ def _change_cells(change: "Change") -> list[object]:
         change.by or None,
         change.approved_by or None,
         change.verdict or None,
+        _span(change.difference) if change.difference else None,
         change.why,
     ]
+
+
+def _say_difference(change: "Change") -> str:
+    """Return the verdict with the difference that it rests on; where the champion could not score, what it was set beside."""
+    verdict = "not shown to be worse" if change.verdict == "no worse" else change.verdict
+    if change.difference is None:
+        return "above chance: the former champion knows other features and could not score them"
+    return f"{verdict}: {_span(change.difference)}"
+
+
+def _span(difference: dict[str, float]) -> str:
+    return f"{difference['value']:+.3f} [{difference['low']:+.3f}, {difference['high']:+.3f}]"
 
 
 def _describe_model(folder: Path, model: "Model | str", current: str | None) -> dict[str, Any]:

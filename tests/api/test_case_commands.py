@@ -14,6 +14,7 @@ from models.compare import comparison_path
 from models.registry import current_version, save_model
 from tests.api.test_cli import run
 from tests.api.world import BANK
+from tests.models.test_promotion import compare
 from tests.models.test_registry import files_of
 
 
@@ -242,6 +243,10 @@ def test_a_model_taken_over_challenges_the_one_in_use(
     words = ["models", "promote", other.name, "--by", "A", "--approved-by", "B"]
     assert f"{other.name} was not compared with {champion}" in refused(capsys, folder, *words)
     assert "no model was promoted yet" in silkscreen(capsys, folder, "models", "history")
+    compare(folder / "models", other.name, champion)
+    shown = silkscreen(capsys, folder, *words)
+    assert "PR-AUC on the same rows not shown to be worse: +0.000 [-0.100, +0.100]\n" in shown
+    assert "no worse  +0.000 [-0.100, +0.100]" in silkscreen(capsys, folder, "models", "history")
 
 
 def _lines(capsys: pytest.CaptureFixture[str], folder: Path) -> list[str]:

@@ -77,9 +77,25 @@ def test_a_challenger_is_promoted_and_taken_back(model: Model, folder: Path, ver
         "Aigul", "Bakyt", verdict, "2024-06-04T12:00:00Z",
     )  # fmt: skip
     assert len(first.comparison) == 64
+    spans = {"no worse": (0.0, -0.1, 0.1), "better": (0.15, 0.1, 0.2)}
+    assert first.difference is not None
+    assert tuple(first.difference[key] for key in ("value", "low", "high")) == pytest.approx(spans[verdict])
+    assert second.difference is None
     assert (second.event, second.version, second.why) == ("rolled back", model.version, "too many alarms")
     with pytest.raises(InputError, match="no promotion stands that could be taken back"):
         rollback(folder, by="Chynara", now=NOW)
+
+
+def test_a_line_without_a_difference_is_read(model: Model, folder: Path) -> None:
+    version = another(folder, model, "2")
+    compare(folder, version, model.version)
+    agree(folder, version)
+    (line,) = (folder / HISTORY).read_text().splitlines()
+    content = json.loads(line)
+    del content["difference"]
+    (folder / HISTORY).write_text(json.dumps(content) + "\n")
+    (change,) = read_history(folder)
+    assert (change.version, change.difference) == (version, None)
 
 
 def test_what_must_not_be_promoted_is_not(model: Model, folder: Path) -> None:
