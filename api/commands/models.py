@@ -295,7 +295,7 @@ def _change_cells(change: "Change") -> list[object]:
 
 
 def _say_difference(change: "Change") -> str:
-    """Return the verdict with the difference that it rests on; where the champion could not score, what it was set beside."""
+    """Return the verdict and the difference that it rests on; none where the champion cannot score."""
     verdict = "not shown to be worse" if change.verdict == "no worse" else change.verdict
     if change.difference is None:
         return "above chance: the former champion knows other features and could not score them"
