@@ -77,7 +77,8 @@ def draw_sample(
     """Draw `size` owners whose highest log-odds is not above `line`, and `above` blind ones from over it.
 
     Drawn are entities without a label and without a case (`taken`, accounts), each by its public id; each
-    chain gives its share, and at least one. `skip` passes over a row that something else than the score has
+    chain gives its share, and at least one. Those from over the line lie on chains that have blind ones below
+    it too. `skip` passes over a row that something else than the score has
     flagged. The order is that of SHA-256 over seed and account, so the same seed draws the same of the same
     snapshot, and one owner more or less changes nothing for the others. Raises InputError where there are
     not so many.
@@ -88,14 +89,11 @@ def draw_sample(
     busy = {snapshot.entity_row(row) for row in busy}
     accounts, rows, highest, labelled = snapshot.owner_scores()
     below: dict[str, list[int]] = {}
-    over: list[int] = []
+    over: dict[str, list[int]] = {}
     for place, account in enumerate(accounts):
         if labelled[place] or int(rows[place]) in busy:
             continue
-        if highest[place] <= line:
-            below.setdefault(":".join(account.split(":")[:2]), []).append(place)
-        else:
-            over.append(place)
+        (below if highest[place] <= line else over).setdefault(_chain(account), []).append(place)
 
     def choose(places: Sequence[int], count: int) -> list[int]:
         chosen: list[int] = []
@@ -117,11 +115,21 @@ def draw_sample(
                 eligible[chain], by_chain = len(chosen), {}
                 break
     found = [place for places in by_chain.values() for place in places]
-    mixed = choose(over, above)
+    mixed = choose([p for chain in sorted(over) if by_chain.get(chain) for p in over[chain]], above)
     if len(mixed) < above:
         raise InputError(f"only {len(mixed)} of {above} owners above the line are left to draw: name fewer")
     order = sorted(found, key=lambda p: _place(f"blind:{seed}:{accounts[p]}"))
-    blind = {*order[: math.floor(size * blind_share + 0.5)], *mixed}
+    # A blind one below the line on each chain that has one above it: else being blind there tells the score.
+    chains = sorted({_chain(accounts[p]) for p in mixed})
+    beside = [next(p for p in order if _chain(accounts[p]) == chain) for chain in chains]
+    count = math.floor(size * blind_share + 0.5)
+    if len(beside) > count:
+        raise InputError(
+            f"the owners above the line lie on {len(chains)} chains and each needs a blind one below it "
+            f"on its chain, but {count} are blind: raise the blind share"
+        )
+    others = [p for p in order if p not in beside]
+    blind = {*beside, *others[: count - len(beside)], *mixed}
     owners = [Drawn(accounts[p], float(highest[p]), p in blind) for p in sorted([*found, *mixed])]
     strata = [Stratum(chain, eligible[chain], len(by_chain.get(chain, ()))) for chain in sorted(below)]
     return Sample(tuple(owners), tuple(strata))
@@ -198,6 +206,10 @@ def _share_out(eligible: dict[str, int], size: int) -> dict[str, int]:
         chosen = max(movable, key=lambda c: (step * (exact[c] - shares[c]), c))
         shares[chosen] += step
     return shares
+
+
+def _chain(account: str) -> str:
+    return ":".join(account.split(":")[:2])
 
 
 def _place(text: str) -> bytes:

@@ -1,5 +1,6 @@
 """Review below the line: a random sample of those whom the score passes over, and what it found."""
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from datasets.records.cases import Case
     from datasets.records.draws import Draw
     from datasets.sampling import Misses
+
+UNTIL_DECIDED = "how many of a chain are below the line is shown once every case of the draw is decided"
+"""Before that, counts beside the cases whose score is shown would tell which blind ones are above it."""
 
 review = new_group("A random sample below the line: what the score misses.")
 
@@ -67,14 +71,15 @@ def draw_for_review(  # noqa: PLR0917  (each parameter is an option of the comma
             records, sample, by=by, now=utc_now(), seed=seed, snapshot=snapshot.id, model=model, line=line
         )
     if as_json:
-        say_json({**vars(draw), "strata": [vars(part) for part in draw.strata], "cases": len(sample.owners)})
+        say_json({**vars(draw), "strata": _describe_strata(draw, decided=False), "cases": len(sample.owners)})
         return
     blind = sum(owner.blind for owner in sample.owners)
     say(
         f"draw {draw.id}: {counted(len(sample.owners), 'case')} opened, {blind:,} of them blind (seed {seed})"
     )
-    rows = [[part.chain, part.eligible, part.drawn] for part in draw.strata]
-    say_table(["chain", "owners below the line", "drawn"], rows, numbers=["owners below the line", "drawn"])
+    cases = Counter(_chain(owner.account) for owner in sample.owners)
+    say_table(["chain", "cases"], [[chain, cases[chain]] for chain in sorted(cases)], numbers=["cases"])
+    say(UNTIL_DECIDED)
 
 
 def list_review(
@@ -135,9 +140,13 @@ def report_review(
             f"there is no draw {clean(draw, 40)}" if draw else "nothing was drawn yet: see `review draw`"
         )
     found = [case for case in read_cases(settings, drawn=True) if case.draw in draws]
-    groups = _count_groups(found, draws)
+    undecided = {case.draw for case in found if not case.decisions}
+    groups = _count_groups(found, draws, by_chain=not undecided)
     if as_json:
-        listed = [{**vars(one), "strata": [vars(part) for part in one.strata]} for one in draws.values()]
+        listed = [
+            {**vars(one), "strata": _describe_strata(one, decided=one.id not in undecided)}
+            for one in draws.values()
+        ]
         say_json({"draws": listed, "groups": {name: vars(entry) for name, entry in groups.items()}})
         return
     for one in draws.values():
@@ -156,10 +165,17 @@ def report_review(
     columns.append("at most")
     say_table(columns, [_cells(name, entry) for name, entry in groups.items()], numbers=columns[1:])
     say("missed: confirmed by two people; at most: upper bound, were every inconclusive case one too")
+    if undecided:
+        say(UNTIL_DECIDED)
 
 
-def _count_groups(found: "list[Case]", draws: "dict[str, Draw]") -> "dict[str, Misses]":
-    """Return what was found among all below the line, of each chain, blind and not; and blind above it."""
+def _describe_strata(draw: "Draw", *, decided: bool) -> list[dict[str, Any]]:
+    """Return a draw's chains as JSON shows them: their counts only once every case is decided."""
+    return [vars(part) if decided else {"chain": part.chain} for part in draw.strata]
+
+
+def _count_groups(found: "list[Case]", draws: "dict[str, Draw]", *, by_chain: bool) -> "dict[str, Misses]":
+    """Return what was found among all below the line, blind and not, and blind above it; by chain on wish."""
     from datasets.sampling import count_misses
 
     def is_below(case: "Case") -> bool:
@@ -167,8 +183,8 @@ def _count_groups(found: "list[Case]", draws: "dict[str, Draw]") -> "dict[str, M
 
     below = [case for case in found if is_below(case)]
     groups = {"all": count_misses(below)}
-    for chain in sorted({_chain(case) for case in below}):
-        groups[chain] = count_misses(case for case in below if _chain(case) == chain)
+    for chain in sorted({_chain(case.account) for case in below} if by_chain else ()):
+        groups[chain] = count_misses(case for case in below if _chain(case.account) == chain)
     groups["blind"] = count_misses(case for case in below if case.blind)
     groups["with the score shown"] = count_misses(case for case in below if not case.blind)
     if len(below) < len(found):
@@ -185,8 +201,8 @@ def _cells(name: str, entry: "Misses") -> list[object]:
     return [*counts, f"{entry.rate:.1%} of {judged:,}", span, f"{entry.most:.1%}"]
 
 
-def _chain(case: "Case") -> str:
-    return ":".join(case.account.split(":")[:2])
+def _chain(account: str) -> str:
+    return ":".join(account.split(":")[:2])
 
 
 def _read_line(served: "Served") -> tuple[float, str]:

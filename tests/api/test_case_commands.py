@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from api.serving import open_served
 from api.settings import Settings
+from chains.errors import InputError
 from datasets.label_queries import label_rows
+from datasets.sampling import draw_sample
 from datasets.store import open_ledger
 from models.compare import comparison_path
 from models.registry import current_version, save_model
@@ -140,8 +143,8 @@ def test_the_sample_below_the_line(folder: Path, capsys: pytest.CaptureFixture[s
     ]
     drawn = tell(*words, "--json")
     assert (drawn["seed"], drawn["cases"], drawn["snapshot"]) == (7, 7, _snapshot(folder))
-    assert all(part["drawn"] >= 1 for part in drawn["strata"])
     assert len(drawn["strata"]) == 4  # the bank, Bitcoin, Ethereum and Polygon
+    assert all(list(part) == ["chain"] for part in drawn["strata"])
     listed = tell("review", "list", "--json")
     assert [line["hidden"] for line in listed].count(True) == 4
     for line in listed:
@@ -166,10 +169,42 @@ def test_the_sample_below_the_line(folder: Path, capsys: pytest.CaptureFixture[s
     assert found["blind"]["drawn"] == 3
     table = tell("review", "report")
     assert "95% interval" in table
+    # Counts by chain would tell which blind case is the one above the line, until all are decided.
+    assert not any(part["chain"] in table for part in drawn["strata"])
+    assert set(found) == {"all", "blind", "with the score shown", "(mixed in from above)"}
+    assert "once every case of the draw is decided" in table
+    for line in tell("review", "list", "--json"):
+        tell("cases", "decide", line["case"], "cleared", "--by", "A")
+    report = tell("review", "report", "--json")
+    (strata,) = (one["strata"] for one in report["draws"])
+    assert sum(part["drawn"] for part in strata) == 6
+    assert all(report["groups"][part["chain"]]["drawn"] == part["drawn"] >= 1 for part in strata)
+    assert "once every case" not in tell("review", "report")
     # Whoever has a case is not drawn again, and the same seed goes on with those that are left.
     again = tell("review", "draw", "--size", "5", "--seed", "7", "--by", "A", "--json")
-    assert again["strata"] != drawn["strata"]
+    assert again["cases"] == 5
     assert len({line["account"] for line in tell("review", "list", "--all", "--json")}) == 12
+
+
+def test_a_blind_case_above_the_line_has_one_below_it_on_its_chain(
+    settings: Settings,
+) -> None:
+    served = open_served(settings)
+    assert served.model is not None
+    line = served.model.thresholds.medium.log_odds
+    assert line is not None
+    alone = 0
+    for seed in range(30):
+        sample = draw_sample(served.snapshot, line=line, size=6, blind_share=0.34, seed=seed, above=1)
+        blind = [owner for owner in sample.owners if owner.blind]
+        assert len(blind) == 3
+        (over,) = (owner for owner in blind if owner.log_odds > line)
+        chain = over.account.rsplit(":", 1)[0]
+        assert [o.account for o in blind if o.account.startswith(chain) and o.log_odds <= line]
+        alone += len({owner.account.rsplit(":", 1)[0] for owner in blind}) > 1
+    assert alone > 5
+    with pytest.raises(InputError, match="raise the blind share"):
+        draw_sample(served.snapshot, line=line, size=6, blind_share=0, seed=1, above=1)
 
 
 def test_whom_a_rule_flags_is_not_drawn(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
