@@ -103,8 +103,8 @@ def append_line(file: BinaryIO, change: Change) -> None:
     whole = content.rfind(b"\n") + 1
     if whole < len(content):
         file.truncate(whole)
-    content = {name: value for name, value in asdict(change).items() if value is not None}
-    line = json.dumps(content, sort_keys=True, ensure_ascii=False) + "\n"
+    known = {name: value for name, value in asdict(change).items() if value is not None}
+    line = json.dumps(known, sort_keys=True, ensure_ascii=False) + "\n"
     file.write(line.encode())
     file.flush()
     os.fsync(file.fileno())
