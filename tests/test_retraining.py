@@ -96,7 +96,10 @@ def test_from_closed_cases_to_a_new_model_and_back(
     told = ["--dir", str(settings.dir)]
     capsys.readouterr()
     assert run("models", "promote", challenger.version, "--by", "Aigul", "--approved-by", "Bakyt", *told) == 0
-    assert f"in use now, after {champion.version}: {found.verdict} on" in capsys.readouterr().out
+    assert found.difference is not None
+    shown = capsys.readouterr().out
+    assert f"in use now, after {champion.version}\n" in shown
+    assert f": {found.difference.value:+.3f} [{found.difference.low:+.3f}, " in shown
     assert current_version(settings.models) == challenger.version
     assert run("models", "rollback", "--by", "Chynara", "--why", "too many alarms", *told) == 0
     assert current_version(settings.models) == champion.version
