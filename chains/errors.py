@@ -242,7 +242,8 @@ class ModelMismatch(ModelError):
     def __init__(self, *, model: str, why: str) -> None:
         self.model, self.why = model, why
         super().__init__(
-            f"model {model} does not fit these features ({why}): train it again with `silkscreen train`"
+            f"model {model} does not fit these features ({why}): make one that does with `silkscreen train`, "
+            f"`silkscreen evaluate --model NEW --against {model}` and `silkscreen models promote NEW`"
         )
 
 

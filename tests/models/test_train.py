@@ -234,6 +234,9 @@ def test_the_card_says_what_the_model_is_and_is_not(model: Model, models_folder:
     assert "To decide alone" in text
     assert "height 12, time 2023-10-28T00:00:00Z" in text
     assert card["trained_on"]["label_hash"] == "d" * 64
+    assert "in these views: whole." in text
+    assert "never lowers the score: `exposure_source_drug_share`" in text
+    assert f"PR-AUC {card['metrics']['laundering_behaviour']['pr_auc']:.3f}" in text
     owners = {fold: found["owners"] for fold, found in card["trained_on"]["folds"].items()}
     assert all(f"| {count} |" in text for count in owners.values())
 
