@@ -27,6 +27,7 @@ MODULES = {
     "pydantic-settings": "pydantic_settings",
     "pyyaml": "yaml",
     "pycryptodome": "Crypto",
+    "scikit-learn": "sklearn",
 }
 """Packages whose module has another name."""
 

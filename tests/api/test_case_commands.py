@@ -23,8 +23,9 @@ from tests.models.test_registry import files_of
 
 @pytest.fixture
 def folder(settings: Settings, tmp_path: Path) -> Path:
-    """Return a copy of the tiny world that a test may change."""
-    return Path(shutil.copytree(settings.dir, tmp_path / "var"))
+    """Return a copy of the tiny world that a test may change, in which nobody has opened a case or a key."""
+    no_records = shutil.ignore_patterns("records.sqlite*")
+    return Path(shutil.copytree(settings.dir, tmp_path / "var", ignore=no_records))
 
 
 def silkscreen(capsys: pytest.CaptureFixture[str], folder: Path, *words: str) -> Any:
