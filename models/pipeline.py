@@ -11,7 +11,7 @@ from features.catalogue import catalogue_hash
 from features.frame import FeatureFrame
 from models.prepare import Prepared, prepare
 from models.registry import Model, Population
-from models.train import train_model
+from models.train import check_labels, train_model
 
 OWNERS_OF_A_CHAIN = 20
 """So many owners outside the drug trade a chain must show before a model may set a level there."""
@@ -31,7 +31,8 @@ def train_from_ledger(
     test), each with the labels published before it, and the last training moment in narrower views too.
     Raises TooFewRows where the labels do not suffice, and what `prepare` raises.
     """
-    return train_prepared(prepare(ledger, threads=threads, progress=progress), models_folder, seed=seed)
+    prepared = prepare(ledger, threads=threads, progress=progress, check=check_labels)
+    return train_prepared(prepared, models_folder, seed=seed)
 
 
 def train_prepared(prepared: Prepared, models_folder: Path, *, seed: int = 1) -> Model:

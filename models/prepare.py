@@ -1,6 +1,6 @@
 """The rows of a ledger at every moment of training, built as they were at the time, and dealt to folds."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -39,11 +39,17 @@ class Prepared:
     simulated: bool
 
 
-def prepare(ledger: Path, *, threads: int | None = None, progress: Progress | None = None) -> Prepared:
+def prepare(
+    ledger: Path,
+    *,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    check: Callable[[pa.Table, Moments], None] | None = None,
+) -> Prepared:
     """Build the frames of all moments from `ledger` and deal their rows to folds.
 
-    Raises LedgerError where the ledger holds no span of time or mixes simulated and real chains, and what
-    `build_frame` raises.
+    `check` looks at targets and moments before the work, and may refuse them. Raises LedgerError
+    where the ledger holds no span of time or mixes simulated and real chains, and what `build_frame` raises.
     """
     with open_ledger(ledger, threads=threads) as held:
         first, last = held.connection.execute("SELECT min(time), max(time) FROM transfer").fetchall()[0]
@@ -63,6 +69,8 @@ def prepare(ledger: Path, *, threads: int | None = None, progress: Progress | No
             f"{ledger} mixes simulated and real chains: a model is trained on one kind; use another --dir"
         )
     moments = plan_moments(first, last)
+    if check is not None:
+        check(targets, moments)
     planned = list(_plan(moments, targets))
     frames = []
     for number, (as_of, view) in enumerate(planned):

@@ -10,6 +10,7 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from chains.errors import TooFewRows
 from features.catalogue import find_feature
@@ -138,6 +139,30 @@ def train_model(
         ),
     )
     return load_model(folder)
+
+
+def check_labels(targets: pa.Table, moments: Moments) -> None:
+    """Raise TooFewRows where no dealing of owners could fill the folds: it takes no build to know that.
+
+    `targets` as for `train_model`. Enough here may still be too few of them seen in the ledger.
+    """
+    ends = {
+        "train": (moments.train[0], moments.valid),
+        "valid": (moments.valid, moments.test),
+        "test": (moments.test, None),
+    }
+    for fold, (begin, end) in ends.items():
+        told = pc.greater_equal(targets.column("published_at"), begin)
+        if end is not None:
+            told = pc.and_(told, pc.less(targets.column("published_at"), end))
+        within = targets.filter(told)
+        for kind, drug in (("drug owners", True), ("owners that are not drug owners", False)):
+            owners = within.filter(pc.equal(within.column("drug"), drug)).column("owner")
+            found = pc.count_distinct(owners).as_py()
+            if found < OWNERS_NEEDED[fold]:
+                until = "" if end is None else f" and before {_shown(end)}"
+                what = f"{kind} in the {fold} fold (with labels published from {_shown(begin)} on{until})"
+                raise TooFewRows(what=what, found=found, needed=OWNERS_NEEDED[fold])
 
 
 def _check_counts(folds: Folds) -> None:

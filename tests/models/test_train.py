@@ -14,8 +14,11 @@ import pytest
 from chains.errors import TooFewRows
 from features.catalogue import CATALOGUE, find_feature
 from models.fit import fit_columns
-from models.folds import Folds, Rows, split_rows
+from models.folds import Folds, Moments, Rows, split_rows
+from models.pipeline import train_from_ledger
 from models.registry import Model, current_model, load_model, save_model
+from models.train import check_labels
+from tests.features.ledgers import import_payments
 from tests.models.population import CATEGORIES, NAMES, World, make_world, train_on
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,6 +26,8 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from models.score import score_frame
+from models.train import check_labels
+from tests.features.ledgers import import_payments
 from tests.models.population import make_world, train_on
 
 world = make_world()
@@ -216,6 +221,25 @@ def test_a_failed_training_leaves_the_current_model(models_folder: Path, world: 
     with pytest.raises(TooFewRows):
         train_on(replace(world, targets=world.targets.slice(0, 5)), models_folder)
     assert read_folder(models_folder) == before
+
+
+def test_labels_that_cannot_suffice_are_refused_before_the_work(world: World, tmp_path: Path) -> None:
+    moments = Moments(
+        tuple(frame.as_of for frame in world.frames[:3]), world.frames[3].as_of, world.frames[4].as_of
+    )
+    check_labels(world.targets, moments)
+    early = world.targets.filter(pc.less(world.targets["published_at"], moments.valid))
+    with pytest.raises(
+        TooFewRows, match=rf"drug owners in the valid fold .*{moments.valid:%Y-%m-%d}.*0: import"
+    ):
+        check_labels(early, moments)
+    ledger = tmp_path / "ledger.duckdb"
+    days = [(f"2024-01-{day:02}T00:00:00Z", "alice", "bob", "5") for day in range(1, 29)]
+    import_payments(ledger, days)
+    told: list[str] = []
+    with pytest.raises(TooFewRows, match="at least 10 drug owners in the train fold"):
+        train_from_ledger(ledger, tmp_path / "models", progress=lambda step, *_: told.append(step))
+    assert told == []
 
 
 def test_the_card_says_what_the_model_is_and_is_not(model: Model, models_folder: Path) -> None:
