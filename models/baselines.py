@@ -45,7 +45,7 @@ class Regression:
     absent: NDArray[np.int64]
     """Features that were unknown somewhere in training: each has an indicator beside it."""
     weights: NDArray[np.float64]
-    """[features + indicators]"""
+    """[features + marks of what is unknown]"""
     intercept: float
     strength: float
     calibration: Calibration
