@@ -78,10 +78,28 @@ class Proxy:
         self._random = random.Random(seed)  # noqa: S311  (repeatable on purpose)
         self._guard = threading.Lock()
         self._client = httpx.Client(timeout=60, trust_env=False)
+        self._asking = 0
+        self._idle = threading.Condition()
+        self._closed = False
 
     def close(self) -> None:
-        """Let go of the node."""
+        """Let go of the node, once what is being asked has its answer: else a connection would stay open."""
+        with self._idle:
+            self._closed = True
+            self._idle.wait_for(lambda: not self._asking, timeout=60)
         self._client.close()
+
+    def _post(self, body: bytes, headers: dict[str, str]) -> httpx.Response:
+        with self._idle:
+            if self._closed:
+                return httpx.Response(503)
+            self._asking += 1
+        try:
+            return self._client.post(self.target, content=body, headers=headers)
+        finally:
+            with self._idle:
+                self._asking -= 1
+                self._idle.notify_all()
 
     def choose(self) -> tuple[str, set[str], float]:
         """Return the fault that ends this request ('' for none), the others, and the delay in seconds."""
@@ -127,7 +145,7 @@ class Proxy:
             self.count("no_batches")
             error = {"code": -32600, "message": "batch requests are not supported"}
             return 200, orjson.dumps({"jsonrpc": "2.0", "id": None, "error": error})
-        answer = self._client.post(self.target, content=body, headers=headers)
+        answer = self._post(body, headers)
         try:
             said = json.loads(answer.content, parse_float=_exact)
         except json.JSONDecodeError:
@@ -212,7 +230,7 @@ class Proxy:
 
     def _ask(self, method: str, *params: Any) -> Any:
         request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        answer = self._client.post(self.target, json=request)
+        answer = self._post(orjson.dumps(request), {"Content-Type": "application/json"})
         return json.loads(answer.content, parse_float=_exact)["result"]
 
 
